@@ -1,0 +1,30 @@
+"""Files that only their owner reads: mode 0600, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import CryptoError
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 durably; it never exists with another mode or half its content."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_suffix(path.suffix + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret file; refuses one that others can read."""
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise CryptoError(
+            f"{path.name} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}"
+        )
+    return path.read_bytes()

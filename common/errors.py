@@ -1,0 +1,179 @@
+"""Every error a person can meet: a stable code, what happened, what to do, and an exit code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FedcganError(Exception):
+    """Base of all typed errors.
+
+    code: stable, for programs; hint: what the person can do; exit_code: of the command line.
+    Messages name rows, columns and public numbers, never a value of a record.
+    """
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(FedcganError):
+    """A configuration, plan or command line that cannot be run."""
+
+    code = "config"
+    exit_code = 2
+
+
+class SchemaError(FedcganError):
+    """A schema that contradicts itself."""
+
+    code = "schema"
+    exit_code = 2
+
+
+class UnknownConditionError(ConfigError):
+    """A condition or a value of it that the generator was not trained with."""
+
+    code = "unknown-condition"
+
+
+class DataError(FedcganError):
+    """Records that do not fit the schema."""
+
+    code = "data"
+    exit_code = 3
+
+
+class ColumnError(DataError):
+    """A column is missing, extra or of another type."""
+
+    code = "data-columns"
+
+
+class ValueNotAllowedError(DataError):
+    """A value outside its declared bounds or categories."""
+
+    code = "data-value"
+
+
+class MissingValueError(DataError):
+    """A missing value where the schema allows none."""
+
+    code = "data-missing"
+
+
+class EmptyClassError(DataError):
+    """A declared condition of which there is no record."""
+
+    code = "data-empty-class"
+
+
+class TooFewRecordsError(DataError):
+    """A site holds fewer records than the plan needs."""
+
+    code = "data-too-few"
+
+
+class PrivacyError(FedcganError):
+    """A privacy guarantee cannot be met; nothing has left the site."""
+
+    code = "privacy"
+    exit_code = 4
+
+
+class PrivacyTargetError(PrivacyError):
+    """The privacy target is out of range or cannot be reached."""
+
+    code = "privacy-target"
+
+
+class BudgetExceededError(PrivacyError):
+    """The ledger's cap would be exceeded; nothing was charged."""
+
+    code = "privacy-budget"
+
+
+class LedgerError(PrivacyError):
+    """The ledger is damaged, missing or belongs to other records."""
+
+    code = "privacy-ledger"
+
+
+class ProtocolError(FedcganError):
+    """A message that the protocol does not allow."""
+
+    code = "protocol"
+    exit_code = 5
+
+
+class MalformedMessageError(ProtocolError):
+    """Bytes that are no message: truncated, too long, of another version, of another type."""
+
+    code = "protocol-malformed"
+
+
+class SignatureError(ProtocolError):
+    """A signature or a sealed box does not verify."""
+
+    code = "protocol-signature"
+
+
+class NotApprovedError(ProtocolError):
+    """The plan was not approved at this site."""
+
+    code = "protocol-not-approved"
+
+
+class ReplayError(ProtocolError):
+    """A step was already answered with another content, or already opened."""
+
+    code = "protocol-replay"
+
+
+class NotEnoughSitesError(ProtocolError):
+    """Fewer contributors or key-holders than the plan demands."""
+
+    code = "protocol-not-enough-sites"
+
+
+class RefusedError(ProtocolError):
+    """A site refused; its code and hint are repeated here."""
+
+    code = "protocol-refused"
+
+
+class CryptoError(FedcganError):
+    """Encryption, decryption or packing cannot be done safely."""
+
+    code = "crypto"
+    exit_code = 5
+
+
+class HeadroomError(CryptoError):
+    """A sum could wrap around; nothing was encrypted."""
+
+    code = "crypto-headroom"
+
+
+class NotASumError(CryptoError):
+    """What was opened is not a sum of packed values: too few or wrong partial decryptions."""
+
+    code = "crypto-not-a-sum"
+
+
+class StorageError(FedcganError):
+    """A file cannot be written or read."""
+
+    code = "storage"
+    exit_code = 6
+
+
+class InterruptedRunError(FedcganError):
+    """The person stopped the run; what was finished is kept."""
+
+    code = "interrupted"
+    exit_code = 130
