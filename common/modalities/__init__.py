@@ -1,0 +1,1 @@
+"""Record to tensor and back; one file is one modality."""

@@ -1,0 +1,197 @@
+"""Tables: records to codes and back, and the bounded feature map of the measure phase.
+
+A record is one code a column (``int64[records, columns]``); its one-hot form o has one 1 a column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import ColumnError, MissingValueError, ValueNotAllowedError
+from ..schema import CategoryColumn, NumberColumn, Schema
+
+Codes = NDArray[np.int64]
+
+
+def encode(frame: pd.DataFrame, schema: Schema) -> Codes:
+    """Codes of a table, ``int64[records, columns]``. Extra columns are refused, order is free.
+
+    Raises ColumnError, MissingValueError or ValueNotAllowedError naming row and column, never a value.
+    """
+    missing = [name for name in schema.names if name not in frame.columns]
+    extra = [str(name) for name in frame.columns if name not in {*schema.names, schema.subject}]
+    if missing or extra:
+        raise ColumnError(
+            f"the table does not have the columns of schema {schema.name!r}: "
+            f"missing {missing or 'none'}, not in the schema {extra or 'none'}",
+            hint="drop or rename columns, or agree on another schema",
+        )
+    codes = np.empty((len(frame), len(schema.columns)), np.int64)
+    for position, column in enumerate(schema.columns):
+        codes[:, position] = _encode_column(frame[column.name], column)
+    return codes
+
+
+def _encode_column(series: pd.Series, column: CategoryColumn | NumberColumn) -> Codes:
+    absent = series.isna().to_numpy()
+    if absent.any() and not column.missing:
+        raise MissingValueError(
+            f"row {_row(absent)}, column {column.name!r}: a value is missing",
+            hint="fill it, or declare missing = true for this column in the schema",
+        )
+    if isinstance(column, CategoryColumn):
+        codes = _category_codes(series, column)
+    else:
+        codes = _number_codes(series, column, absent)
+    wrong = (codes < 0) & ~absent
+    if wrong.any():
+        raise ValueNotAllowedError(
+            f"row {_row(wrong)}, column {column.name!r}: the value is not allowed "
+            f"({int(wrong.sum())} such rows)",
+            hint="allowed: " + _allowed(column),
+        )
+    return np.where(absent, column.size - 1, codes)
+
+
+def _category_codes(series: pd.Series, column: CategoryColumn) -> Codes:
+    if isinstance(column.categories[0], int):
+        numbers = pd.to_numeric(series, errors="coerce")
+        return pd.Index(column.categories).get_indexer(numbers.to_numpy()).astype(np.int64)
+    texts = series.astype("string").to_numpy(dtype=object, na_value=None)
+    return pd.Index(column.categories, dtype=object).get_indexer(texts).astype(np.int64)
+
+
+def _number_codes(series: pd.Series, column: NumberColumn, absent: NDArray[np.bool_]) -> Codes:
+    values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    low, high = column.bounds
+    codes = np.searchsorted(column.cuts, values, side="right") + len(column.atoms)
+    for code, atom in enumerate(column.atoms):
+        codes[values == atom] = code
+    inside = (values >= low) & (values <= high)  # false for what is not a number, too
+    if column.decimals == 0:
+        inside &= values == np.floor(values)
+    return np.where(inside | absent, codes, -1)
+
+
+def _row(flags: NDArray[np.bool_]) -> int:
+    """The first flagged row, counted from 1 without the header."""
+    return int(flags.argmax()) + 1
+
+
+def _allowed(column: CategoryColumn | NumberColumn) -> str:
+    if isinstance(column, CategoryColumn):
+        return ", ".join(str(value) for value in column.categories)
+    number = "integers" if column.decimals == 0 else "numbers"
+    return f"{number} from {column.bounds[0]:g} to {column.bounds[1]:g} {column.unit}".rstrip()
+
+
+def decode(codes: Codes, schema: Schema, random: np.random.Generator) -> pd.DataFrame:
+    """A table from codes: same columns, order, dtypes and decimals as the schema declares.
+
+    Values inside a bin are drawn uniformly (or log-uniformly, by the column's scale). The codes are
+    synthetic, so a seeded generator may be used.
+    """
+    columns = {
+        column.name: _decode_column(codes[:, position], column, random)
+        for position, column in enumerate(schema.columns)
+    }
+    return pd.DataFrame(columns)
+
+
+def _decode_column(
+    codes: Codes, column: CategoryColumn | NumberColumn, random: np.random.Generator
+) -> pd.Series:
+    absent = codes == column.size - 1 if column.missing else np.zeros(len(codes), bool)
+    if isinstance(column, CategoryColumn):
+        table = pd.Series([*column.categories, *([None] if column.missing else [])], dtype=object)
+        drawn = table.to_numpy()[codes]
+        whole = isinstance(column.categories[0], int)
+        return pd.Series(drawn, dtype=("Int64" if absent.any() else "int64") if whole else "str")
+    values = _draw_numbers(codes, column, random)
+    if column.decimals == 0:
+        series = pd.Series(values.astype(np.int64))
+        return series.astype("Int64").mask(absent) if absent.any() else series
+    return pd.Series(np.where(absent, np.nan, values))
+
+
+def _draw_numbers(
+    codes: Codes, column: NumberColumn, random: np.random.Generator
+) -> NDArray[np.float64]:
+    step = 10.0**-column.decimals
+    low, high = column.bounds
+    starts = np.array([low, *column.cuts])
+    ends = np.array([*column.cuts, high + step])  # the last bin includes the upper bound
+    bins = np.clip(codes - len(column.atoms), 0, len(starts) - 1)
+    position = random.random(len(codes))
+    if column.scale == "log":
+        a, b = starts[bins] + step, ends[bins] + step
+        values = a * (b / a) ** position - step
+    else:
+        values = starts[bins] + position * (ends[bins] - starts[bins])
+    values = np.floor(np.round(values / step, 6)) * step
+    values = np.clip(values, starts[bins], np.maximum(ends[bins] - step, starts[bins]))
+    atoms = codes < len(column.atoms)
+    values[atoms] = np.array([*column.atoms, 0.0])[codes[atoms]]
+    return np.round(values, column.decimals)
+
+
+@dataclass(frozen=True)
+class GramFeatures:
+    """phi(o) = all pairs of codes of two columns, and all single codes, of one record.
+
+    The sum over records holds every two-way and one-way count. One record has one 1 in each of the
+    k(k-1)/2 pair blocks and in each of the k single blocks; the singles are weighted by
+    ``single_weight``, so adding or removing a record moves the sum by exactly ``l2_sensitivity``.
+    """
+
+    sizes: tuple[int, ...]
+    single_weight: float
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Start of each column in the one-hot record, and the end."""
+        return np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+
+    @cached_property
+    def indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns of the Gram matrix that phi holds: pairs of two columns, then the diagonal."""
+        owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        rows, columns = np.nonzero(owner[:, None] < owner[None, :])
+        diagonal = np.arange(self.offsets[-1])
+        return np.concatenate([rows, diagonal]), np.concatenate([columns, diagonal])
+
+    @property
+    def count(self) -> int:
+        """Length of phi."""
+        return len(self.indices[0])
+
+    @property
+    def l2_sensitivity(self) -> float:
+        """The norm of phi(o), the same for every record: sqrt(k(k-1)/2 + k w**2)."""
+        k = len(self.sizes)
+        return float(np.sqrt(k * (k - 1) / 2 + k * self.single_weight**2))
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """1 for pairs, ``single_weight`` for singles: float64[count]."""
+        rows, columns = self.indices
+        return np.where(rows == columns, self.single_weight, 1.0)
+
+    def sum(self, codes: Codes) -> NDArray[np.float64]:
+        """Sum of phi over records: float64[count]."""
+        one_hot = np.zeros((len(codes), int(self.offsets[-1])), np.float32)
+        np.put_along_axis(one_hot, codes + self.offsets[:-1], 1.0, axis=1)
+        gram = one_hot.T @ one_hot  # exact in float32 up to 2**24 records a site
+        return np.asarray(gram[self.indices], np.float64) * self.weights
+
+    def matrix(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A (noisy) sum of phi as a symmetric Gram matrix of counts, blocks of one column diagonal."""
+        size = int(self.offsets[-1])
+        gram = np.zeros((size, size))
+        gram[self.indices] = total / self.weights
+        return gram + gram.T - np.diag(np.diag(gram))

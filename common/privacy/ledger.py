@@ -1,0 +1,201 @@
+"""The append-only file of everything ever spent on a site's records.
+
+One JSON object a line; each line carries the hash of the line before it. A charge is on disk
+before the update it pays for exists.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ..errors import BudgetExceededError, LedgerError, ReplayError
+from .accounting import epsilon
+from .mechanism import Mechanism
+
+UNIT = "add/remove one record"
+_MAKER = object()  # only this module can make receipts
+
+
+class Receipt:
+    """Proof that a step was charged. Made by ``Ledger.charge`` alone, good for one update."""
+
+    def __init__(self, maker: object, plan: str, step: str, mechanism: Mechanism) -> None:
+        if maker is not _MAKER:
+            raise LedgerError("a receipt comes from the ledger", hint="call Ledger.charge")
+        self.plan, self.step, self.mechanism = plan, step, mechanism
+        self._used = False
+
+    def use(self) -> None:
+        """Mark the receipt as used. Raises LedgerError the second time."""
+        if self._used:
+            raise LedgerError(f"the receipt of step {self.step} was used already")
+        self._used = True
+
+
+class Entry(BaseModel):
+    """One line of the ledger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sequence: int
+    previous: str
+    time: str
+    plan: str
+    step: str
+    mechanism: Mechanism
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cap:
+    """The most a site allows to be spent on its records, over all runs together."""
+
+    epsilon: float
+    delta: float
+
+
+class Ledger:
+    """The ledger of one data set at one site.
+
+    Guarantees: when ``charge`` returns, the entry is on disk (fsync of file and folder); a crash at
+    any moment can only over-count. Two processes cannot charge at once (flock). A damaged, shortened
+    or exchanged file raises LedgerError and nothing is charged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Start an empty ledger. Does nothing if there is one already."""
+        if self.path.exists():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        head = {"ledger": 1, "dataset": uuid.uuid4().hex, "unit": UNIT}
+        temporary = self.path.with_suffix(".new")
+        with open(temporary, "wb") as file:
+            file.write(_line(head))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        _sync_folder(self.path.parent)
+
+    def entries(self) -> list[Entry]:
+        """All entries, verified. Raises LedgerError."""
+        with self._locked() as file:
+            return self._read(file)[0]
+
+    def spent(self, delta: float) -> float:
+        """The epsilon of everything charged so far."""
+        return epsilon((entry.mechanism for entry in self.entries()), delta)
+
+    def check(self, planned: list[Mechanism], cap: Cap, plan: str) -> float:
+        """The epsilon after ``planned``. Raises BudgetExceededError, with the numbers, if above the cap.
+
+        What this plan was charged already is not counted twice.
+        """
+        others = [e.mechanism for e in self.entries() if e.plan != plan]
+        return self._within(others, planned, cap)
+
+    def charge(self, mechanism: Mechanism, *, plan: str, step: str, cap: Cap) -> Receipt:
+        """Record one step durably before its update exists.
+
+        Charging the same step of the same plan again is not a second charge: a site keeps its answer
+        to a step and never computes two that leave.
+        Raises BudgetExceededError or ReplayError, and nothing is recorded.
+        """
+        with self._locked() as file:
+            entries, previous = self._read(file)
+            for entry in entries:
+                if (entry.plan, entry.step) == (plan, step):
+                    if entry.mechanism != mechanism:
+                        raise ReplayError(f"step {step} was charged as another mechanism")
+                    return Receipt(_MAKER, plan, step, mechanism)
+            self._within([entry.mechanism for entry in entries], [mechanism], cap)
+            entry = Entry(
+                sequence=len(entries) + 1,
+                previous=previous,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                plan=plan,
+                step=step,
+                mechanism=mechanism,
+            )
+            file.seek(0, os.SEEK_END)
+            file.write(_line(entry.model_dump()))
+            file.flush()
+            os.fsync(file.fileno())
+        return Receipt(_MAKER, plan, step, mechanism)
+
+    def _within(self, before: list[Any], planned: list[Any], cap: Cap) -> float:
+        after = epsilon([*before, *planned], cap.delta)
+        if after > cap.epsilon * (1 + 1e-9):
+            now = epsilon(before, cap.delta)
+            raise BudgetExceededError(
+                f"epsilon would go from {now:.4g} to {after:.4g}, the cap is {cap.epsilon:g} "
+                f"(delta {cap.delta:g}, {UNIT}); nothing was charged",
+                hint="the site may raise its cap, or the coordinator may plan for a smaller epsilon",
+            )
+        return after
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        try:
+            file = open(self.path, "r+b")
+        except FileNotFoundError as error:
+            raise LedgerError(
+                f"there is no ledger at {self.path}",
+                hint="restore it from a backup; a site without its ledger must not contribute",
+            ) from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _read(self, file: BinaryIO) -> tuple[list[Entry], str]:
+        """Entries and the hash of the last line."""
+        file.seek(0)
+        lines = file.read().splitlines(keepends=True)
+        try:
+            head = json.loads(lines[0])
+            if head["ledger"] != 1 or head["unit"] != UNIT:
+                raise LedgerError("a ledger of another version or unit")
+            if not lines[-1].endswith(b"\n"):
+                # a crash while writing: the charge was not complete, so no update was made of it
+                file.truncate(sum(map(len, lines[:-1])))
+                lines.pop()
+            entries = [_ENTRY.validate_json(line) for line in lines[1:]]
+        except (IndexError, KeyError, TypeError, json.JSONDecodeError, ValidationError) as error:
+            raise self._damaged("a line cannot be read") from error
+        for number, (entry, before) in enumerate(zip(entries, lines, strict=False), start=1):
+            if entry.sequence != number or entry.previous != hashlib.sha256(before).hexdigest():
+                raise self._damaged(f"line {number + 1} does not follow from the line before it")
+        return entries, hashlib.sha256(lines[-1]).hexdigest()
+
+    def _damaged(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"the ledger {self.path} is damaged: {why}",
+            hint="restore it from a backup; a site without its ledger must not contribute",
+        )
+
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,48 @@
+"""What touches records, as data: each mechanism says all that its accounting needs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import dp_accounting
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GaussianSum(BaseModel):
+    """One release of a bounded sum over all records of a site, plus Gaussian noise.
+
+    noise_multiplier: noise standard deviation / L2 sensitivity (add/remove one record), no unit
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["gaussian-sum"] = "gaussian-sum"
+    noise_multiplier: float = Field(gt=0)
+
+    def event(self) -> dp_accounting.DpEvent:
+        """The same for dp_accounting."""
+        return dp_accounting.GaussianDpEvent(self.noise_multiplier)
+
+
+class SampledGaussian(BaseModel):
+    """``steps`` of DP-SGD: Poisson sample, clip each gradient, add Gaussian noise to the sum.
+
+    noise_multiplier: noise standard deviation / max_grad_norm, no unit
+    sample_rate: probability with which each record enters a step, independently
+    Source: Abadi et al. 2016, Algorithm 1; accounted by privacy loss distributions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["poisson-sampled-gaussian"] = "poisson-sampled-gaussian"
+    noise_multiplier: float = Field(gt=0)
+    sample_rate: float = Field(gt=0, le=1)
+    steps: int = Field(ge=1)
+
+    def event(self) -> dp_accounting.DpEvent:
+        """The same for dp_accounting."""
+        step = dp_accounting.PoissonSampledDpEvent(
+            self.sample_rate, dp_accounting.GaussianDpEvent(self.noise_multiplier)
+        )
+        return dp_accounting.SelfComposedDpEvent(step, self.steps)
+
+
+Mechanism = Annotated[GaussianSum | SampledGaussian, Field(discriminator="kind")]

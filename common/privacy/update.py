@@ -1,0 +1,30 @@
+"""The only form in which something computed from records may go on towards the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PrivacyError
+from .ledger import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateUpdate:
+    """A noised vector together with the ledger's receipt for it.
+
+    values: float64[count]
+
+    Guarantees: cannot be built without an unused receipt; there is no codec for it, so it cannot
+    be sent. Encryption turns it into the one thing that can.
+    """
+
+    values: NDArray[np.float64]
+    receipt: Receipt
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.receipt, Receipt):
+            raise PrivacyError("an update needs the ledger's receipt", hint="charge first")
+        self.receipt.use()

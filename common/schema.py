@@ -1,0 +1,186 @@
+"""The agreed, public description of a table. It is declared by people, never fitted to records.
+
+Because nothing in it is measured, it costs no privacy; because it fixes categories and bins in
+order, every site encodes a record in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import SchemaError, UnknownConditionError
+
+_MODEL = ConfigDict(frozen=True, extra="forbid")
+
+
+class CategoryColumn(BaseModel):
+    """A column with a fixed list of values.
+
+    categories: all allowed values, in order if ``ordered``; either all text or all integers
+    missing: whether a value may be absent
+    condition: whether the generator takes this column as an input
+    """
+
+    model_config = _MODEL
+    name: str = Field(min_length=1)
+    kind: Literal["category"] = "category"
+    categories: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
+    ordered: bool = False
+    missing: bool = False
+    condition: bool = False
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError(f"column {self.name}: a category is listed twice")
+        if self.condition and self.missing:
+            raise ValueError(f"column {self.name}: a condition cannot be missing")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Number of codes: the categories, then one for missing if allowed."""
+        return len(self.categories) + self.missing
+
+
+class NumberColumn(BaseModel):
+    """A numeric column, cut into public bins.
+
+    bounds: smallest and largest allowed value, in ``unit``
+    decimals: digits after the point; 0 makes an integer column
+    atoms: values with a code of their own (a spike at zero, say)
+    cuts: inner borders of the bins, ascending; a value equal to a cut belongs to the bin above it
+    scale: how values spread inside a bin when a record is drawn
+    """
+
+    model_config = _MODEL
+    name: str = Field(min_length=1)
+    kind: Literal["number"] = "number"
+    bounds: tuple[float, float]
+    decimals: int = Field(ge=0, le=9)
+    cuts: tuple[float, ...]
+    atoms: tuple[float, ...] = ()
+    scale: Literal["linear", "log"] = "linear"
+    unit: str = ""
+    missing: bool = False
+    condition: Literal[False] = False
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high = self.bounds
+        borders = (low, *self.cuts, high)
+        if any(a >= b for a, b in pairwise(borders)):
+            raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
+        if any(not low <= atom <= high for atom in self.atoms):
+            raise ValueError(f"column {self.name}: an atom lies outside the bounds")
+        if self.scale == "log" and low < 0:
+            raise ValueError(f"column {self.name}: a log scale needs bounds of at least 0")
+        if self.decimals == 0 and any(b != int(b) for b in (*borders, *self.atoms)):
+            raise ValueError(f"column {self.name}: bounds, cuts, atoms of integers are integers")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Number of codes: atoms, bins, then one for missing if allowed."""
+        return len(self.atoms) + len(self.cuts) + 1 + self.missing
+
+
+Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]
+
+
+class Schema(BaseModel):
+    """A table: its columns in order, and the column that names the subject, if any.
+
+    subject: a column outside ``columns`` that says whose record it is (never modelled, never sent)
+    """
+
+    model_config = _MODEL
+    name: str
+    description: str = ""
+    subject: str | None = None
+    columns: tuple[Column, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names) or self.subject in names:
+            raise ValueError("column names must differ, and differ from the subject")
+        if not self.conditions:
+            raise ValueError("at least one category column must have condition = true")
+        if len(self.conditions) == len(self.columns):
+            raise ValueError("at least one column must not be a condition")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def conditions(self) -> list[CategoryColumn]:
+        """The columns the generator takes as inputs."""
+        return [c for c in self.columns if isinstance(c, CategoryColumn) and c.condition]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Codes of each column."""
+        return [column.size for column in self.columns]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON form."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def condition_codes(self, wanted: dict[str, str]) -> dict[str, int]:
+        """The codes of conditions given by name and value. Raises UnknownConditionError."""
+        allowed = {c.name: [str(v) for v in c.categories] for c in self.conditions}
+        codes = {}
+        for name, value in wanted.items():
+            if name not in allowed:
+                raise UnknownConditionError(
+                    f"{name!r} is not a condition of this generator",
+                    hint="conditions are: " + ", ".join(allowed),
+                )
+            if value not in allowed[name]:
+                raise UnknownConditionError(
+                    f"{name} has no value {value!r}",
+                    hint=f"allowed values of {name}: " + ", ".join(allowed[name]),
+                )
+            codes[name] = allowed[name].index(value)
+        return codes
+
+    @classmethod
+    def load(cls, path: Path) -> Schema:
+        """Read a TOML schema. Raises SchemaError."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError as error:
+            raise SchemaError(f"there is no schema at {path}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SchemaError(f"{path} is not TOML: {error}") from error
+        except ValidationError as error:
+            raise SchemaError(f"{path}: {first_problem(error)}") from error
+
+    def to_toml(self) -> str:
+        """The schema as TOML, without what equals its default."""
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        for column, model in zip(content["columns"], self.columns, strict=True):
+            column["kind"] = model.kind
+        return tomli_w.dumps(content)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first finding of pydantic in one line, with its place."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
