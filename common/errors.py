@@ -78,6 +78,12 @@ class TooFewRecordsError(DataError):
     code = "data-too-few"
 
 
+class TooManyRecordsError(DataError):
+    """A site holds more records than the plan's headroom was chosen for."""
+
+    code = "data-too-many"
+
+
 class PrivacyError(FedcganError):
     """A privacy guarantee cannot be met; nothing has left the site."""
 
@@ -141,9 +147,14 @@ class NotEnoughSitesError(ProtocolError):
 
 
 class RefusedError(ProtocolError):
-    """A site refused; its code and hint are repeated here."""
+    """A site refused. Its own code decides the exit code."""
 
     code = "protocol-refused"
+
+    def __init__(self, site: str, code: str, message: str, hint: str) -> None:
+        super().__init__(f"{site} refused: {message}", hint=hint)
+        self.site = site
+        self.refusal_code = code
 
 
 class CryptoError(FedcganError):
@@ -177,3 +188,14 @@ class InterruptedRunError(FedcganError):
 
     code = "interrupted"
     exit_code = 130
+
+
+def exit_code_of(code: str) -> int:
+    """The exit code of the error class with this stable code; 1 for an unknown one."""
+    pending = [FedcganError]
+    while pending:
+        kind = pending.pop()
+        if kind.code == code:
+            return kind.exit_code
+        pending += kind.__subclasses__()
+    return 1

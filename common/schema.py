@@ -78,7 +78,7 @@ class NumberColumn(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = self.bounds
-        borders = (low, *self.cuts, high)
+        borders = (low, *self.cuts, high + 10.0**-self.decimals)  # the last bin includes high
         if any(a >= b for a, b in pairwise(borders)):
             raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
         if any(not low <= atom <= high for atom in self.atoms):

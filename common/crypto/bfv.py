@@ -23,12 +23,16 @@ import zstandard
 from numpy.typing import NDArray
 
 from ..errors import CryptoError
-from .ring import DATA_LEVEL, DATA_PRIMES, KEY_LEVEL, KEY_PRIMES, N, Residues
-
-PLAIN_MODULUS = 72057594037616641
-"""t: the largest 56-bit prime that lets SEAL batch N slots."""
-
-SLOT_BITS = 56
+from .ring import (
+    DATA_LEVEL,
+    DATA_PRIMES,
+    KEY_LEVEL,
+    KEY_PRIMES,
+    PLAIN_MODULUS,
+    SLOT_BITS,
+    N,
+    Residues,
+)
 
 _STREAM_HEADER = struct.Struct("<HBBBBHQ")
 _STREAM_MAGIC, _SEAL_VERSION, _UNCOMPRESSED, _ZSTD = 0xA15E, (4, 3), 0, 2

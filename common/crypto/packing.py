@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ..csprng import Csprng
 from ..errors import HeadroomError, NotASumError
-from .bfv import PLAIN_MODULUS, SLOT_BITS
-from .ring import N
+from .ring import PLAIN_MODULUS, SLOT_BITS, N
 
 Integers = NDArray[np.int64]
 

@@ -20,6 +20,11 @@ KEY_PRIMES: tuple[int, ...] = (1152921504606683137, 1152921504606748673, 1152921
 
 DATA_PRIMES: tuple[int, ...] = KEY_PRIMES[:-1]
 
+PLAIN_MODULUS = 72057594037616641
+"""t: the largest 56-bit prime that lets SEAL batch N slots."""
+
+SLOT_BITS = 56
+
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _R = 1 << 64

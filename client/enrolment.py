@@ -1,0 +1,176 @@
+"""A site's part in enrolment and key generation: five messages, once a run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.crypto import ring
+from common.crypto.bfv import PublicKey
+from common.crypto.encrypted import (
+    key_from_bytes,
+    key_to_bytes,
+    piece_from_bytes,
+    share_from_bytes,
+)
+from common.crypto.identity import AgreementKey
+from common.crypto.proof import proof_packing, proof_values
+from common.crypto.secret import KeyPiece, KeyShare
+from common.crypto.secret_file import read_secret, write_secret
+from common.crypto.stopwatch import timed
+from common.crypto.threshold import commitment, common_reference, joint_key
+from common.errors import CryptoError, NotEnoughSitesError, SignatureError
+from common.plan import Plan
+from common.protocol import frames
+from common.protocol.messages import (
+    Enrolled,
+    KeyCommit,
+    KeyCommitted,
+    KeyConfirm,
+    KeyConfirmed,
+    KeyDeal,
+    KeyDealt,
+)
+
+from .protection import encrypt_known
+
+_RELAY_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A site's keys of one run, in its run folder."""
+
+    folder: Path
+    plan: Plan
+    site: str
+
+    @property
+    def _is_holder(self) -> bool:
+        return self.site in self.plan.federation.holders
+
+    def enrol(self) -> Enrolled:
+        """A fresh agreement key and nonce."""
+        key = AgreementKey()
+        key.save(self.folder / "agreement.key")
+        return Enrolled(agreement=key.public, nonce=os.urandom(32))
+
+    def commit(self, request: KeyCommit) -> KeyCommitted:
+        """Sample our piece of the key and commit to its public half."""
+        with timed("ceremony"):
+            piece = KeyPiece()
+            piece.save(self.folder / "piece.key")
+            a = self._reference(self._enrolled(request.enrolled))
+            return KeyCommitted(commitment=commitment(piece.public(a)))
+
+    def deal(self, request: KeyDeal, enrolled: list[bytes]) -> KeyDealt:
+        """Show the piece we committed to, and deal its shares in sealed boxes."""
+        with timed("ceremony"):
+            parties = self._enrolled(enrolled)
+            piece = KeyPiece.load(self.folder / "piece.key")
+            public = piece.public(self._reference(parties))
+            if self._committed(request.committed)[self.site] != commitment(public):
+                raise SignatureError("our own commitment was exchanged on its way")
+            agreement = AgreementKey.load(self.folder / "agreement.key")
+            holders = self.plan.federation.holders
+            shares = piece.deal(self.plan.federation.threshold, len(holders))
+            boxes = {
+                holder: agreement.seal(
+                    parties[holder].agreement,
+                    self._context(self.site, holder),
+                    ring.to_bytes(share),
+                )
+                for holder, share in zip(holders, shares, strict=True)
+            }
+            return KeyDealt(piece=ring.to_bytes(public), boxes=boxes)
+
+    def confirm(self, request: KeyConfirm) -> KeyConfirmed:
+        """Compute the joint key, keep our share of its secret, and encrypt known values under it."""
+        with timed("ceremony"):
+            parties = self._enrolled(request.enrolled)
+            commitments = self._committed(request.committed)
+            holders = self.plan.federation.holders
+            if set(request.pieces) != set(holders):
+                raise NotEnoughSitesError("the joint key needs a piece of every key-holder")
+            pieces = [piece_from_bytes(request.pieces[holder]) for holder in holders]
+            for holder, piece in zip(holders, pieces, strict=True):
+                if commitment(piece) != commitments[holder]:
+                    raise CryptoError(f"the piece of {holder} is not the one it committed to")
+            key = joint_key(pieces, self._reference(parties))
+            write_secret(self.folder / "joint.key", key_to_bytes(key))
+            if self._is_holder:
+                self._receive(request.boxes, parties)
+            digest = hashlib.sha256(key_to_bytes(key)).digest()
+        packing = proof_packing(len(self.plan.federation.sites))
+        known = proof_values(self.plan.hash, self.site, packing)
+        encrypted = encrypt_known(known, packing, key)
+        return KeyConfirmed(key_hash=digest, ciphertext=encrypted.to_bytes())
+
+    def _receive(self, boxes: dict[str, bytes], parties: dict[str, Enrolled]) -> None:
+        agreement = AgreementKey.load(self.folder / "agreement.key")
+        holders = self.plan.federation.holders
+        if set(boxes) != set(holders):
+            raise NotEnoughSitesError("a share of every key-holder is needed")
+        received = [
+            share_from_bytes(
+                agreement.open(
+                    parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer]
+                )
+            )
+            for dealer in holders
+        ]
+        KeyShare(self.index, received).save(self.folder / "share.key")
+        for spent in ("piece.key", "agreement.key"):  # nothing may be dealt twice
+            (self.folder / spent).unlink()
+
+    @property
+    def index(self) -> int:
+        """Our evaluation point in Shamir's scheme, from 1."""
+        return self.plan.federation.holders.index(self.site) + 1
+
+    def joint(self) -> PublicKey:
+        """The joint key of this run."""
+        return key_from_bytes(read_secret(self.folder / "joint.key"))
+
+    def share(self) -> KeyShare:
+        """Our share of the joint secret."""
+        return KeyShare.load(self.folder / "share.key")
+
+    def _context(self, dealer: str, receiver: str) -> bytes:
+        return f"{self.plan.hash}/{dealer}/{receiver}".encode()
+
+    def _reference(self, parties: dict[str, Enrolled]) -> ring.Residues:
+        seed = hashlib.sha256(self.plan.hash.encode())
+        for name in self.plan.federation.names:
+            seed.update(parties[name].nonce)
+        return common_reference(seed.digest())
+
+    def _enrolled(self, raw: list[bytes]) -> dict[str, Enrolled]:
+        """Signed answers of all sites, checked against the plan's roster."""
+        bodies = self._verified(raw, Enrolled.kind, self.plan.federation.names)
+        return {name: Enrolled.from_bytes(body) for name, body in bodies.items()}
+
+    def _committed(self, raw: list[bytes]) -> dict[str, bytes]:
+        bodies = self._verified(raw, KeyCommitted.kind, self.plan.federation.holders)
+        return {name: KeyCommitted.from_bytes(body).commitment for name, body in bodies.items()}
+
+    def _verified(self, raw: list[bytes], kind: str, expected: list[str]) -> dict[str, bytes]:
+        bodies = {}
+        for one in raw:
+            frame = frames.read(one, _RELAY_LIMIT)
+            sender = frame.header.sender
+            identity = self.plan.federation.identity_of(sender)
+            if identity is None or frame.header.kind != kind:
+                raise SignatureError("a relayed message is not from the roster")
+            frames.check(frame, identity, plan=self.plan.hash, sender=sender)
+            bodies[sender] = frame.body
+        if set(bodies) != set(expected):
+            raise NotEnoughSitesError(
+                f"key generation needs all of {len(expected)} sites, {len(bodies)} answered",
+                hint="bring the missing sites online, or make a plan without them",
+            )
+        return bodies
+
+

@@ -1,0 +1,174 @@
+"""What a site keeps, in one folder of its own: identity, policy, approvals, ledger, keys, answers.
+
+    identity.key        Ed25519, mode 0600
+    policy.toml         where the records are and the most that may ever be spent on them
+    ledger.jsonl        everything ever spent
+    approved/HASH.json  plans this site said yes to
+    runs/HASH/          keys and answers of a run, mode 0700
+    site.log            what happened, for the site's own eyes
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import msgpack
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from common.crypto.identity import Identity
+from common.crypto.secret_file import read_secret, write_secret
+from common.errors import ConfigError, NotApprovedError, ReplayError
+from common.plan import Plan
+from common.privacy.ledger import Cap, Ledger
+from common.protocol import frames
+from common.schema import first_problem
+
+
+class Policy(BaseModel):
+    """A site's own rules, which no coordinator can change.
+
+    records: CSV or Parquet file, relative to the site's folder; subject: see the schema
+    epsilon_cap, delta: the most that all runs together may spend on these records
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    records: str
+    epsilon_cap: float = Field(gt=0)
+    delta: float = Field(gt=0, lt=1)
+
+    @property
+    def cap(self) -> Cap:
+        """The cap as the ledger takes it."""
+        return Cap(epsilon=self.epsilon_cap, delta=self.delta)
+
+
+class Site:
+    """A site's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.ledger = Ledger(folder / "ledger.jsonl")
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The site's signing key."""
+        return Identity.load_or_create(self.folder / "identity.key")
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The site's rules. Raises ConfigError."""
+        path = self.folder / "policy.toml"
+        try:
+            return Policy.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"the site's policy {path} cannot be read: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_problem(error)}") from error
+
+    @property
+    def records(self) -> Path:
+        """Where the records are."""
+        return self.folder / self.policy.records
+
+    def approve(self, plan: Plan) -> None:
+        """Say yes to this very plan."""
+        folder = self.folder / "approved"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / f"{plan.hash}.json").write_bytes(plan.to_json())
+
+    def approved(self, plan_hash: str) -> Plan:
+        """An approved plan. Raises NotApprovedError."""
+        path = self.folder / "approved" / f"{plan_hash}.json"
+        if len(plan_hash) != 64 or not plan_hash.isalnum() or not path.exists():
+            raise NotApprovedError(
+                f"plan {plan_hash[:12]} was not approved at this site",
+                hint="read it, then approve it by its hash",
+            )
+        plan = Plan.from_json(path.read_bytes())
+        if plan.hash != plan_hash:
+            raise NotApprovedError(f"the approved plan {plan_hash[:12]} was altered on disk")
+        return plan
+
+    def run_folder(self, plan_hash: str) -> Path:
+        """Keys and answers of a run."""
+        return self.folder / "runs" / plan_hash
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One message at a time, whichever process carries it."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self.folder / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @cached_property
+    def log(self) -> logging.Logger:
+        """The site's own log; holds codes and steps, never values of records."""
+        logger = logging.getLogger(f"fedcgan.site.{self.folder}")
+        logger.propagate = False
+        logger.setLevel(logging.INFO)
+        if not logger.handlers:
+            handler = logging.FileHandler(self.folder / "site.log", delay=True)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)
+        return logger
+
+
+def found(folder: Path) -> str:
+    """Set up a site's folder: its identity and an empty ledger. Returns its public key."""
+    site = Site(folder)
+    site.ledger.create()
+    return site.identity.public
+
+
+def approve(folder: Path, plan: Plan) -> str:
+    """Approve a plan at the site in ``folder``. Returns the hash approved."""
+    Site(folder).approve(plan)
+    return plan.hash
+
+
+class Answers:
+    """What a site answered in a run: one answer a step, the same bytes whenever it is asked again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "answers"
+
+    def recall(self, kind: str, step: str, request: bytes) -> bytes | None:
+        """The stored answer to this very request; None if the step is new.
+
+        Raises ReplayError if the step was answered for a different request.
+        """
+        path = self._path(kind, step)
+        if not path.exists():
+            return None
+        digest, reply = msgpack.unpackb(read_secret(path))
+        if digest != hashlib.sha256(request).digest():
+            raise ReplayError(
+                f"step {step!r} ({kind}) was already answered for another request",
+                hint="a step is answered once; the coordinator must retry under a new step",
+            )
+        return bytes(reply)
+
+    def seal(self, kind: str, step: str) -> bytes | None:
+        """Header and signature of our answer to a step, if there was one."""
+        path = self._path(kind, step)
+        if not path.exists():
+            return None
+        reply: bytes = msgpack.unpackb(read_secret(path))[1]
+        return frames.read(reply, len(reply)).seal
+
+    def keep(self, kind: str, step: str, request: bytes, reply: bytes) -> None:
+        """Store an answer durably, before it is sent."""
+        content = msgpack.packb((hashlib.sha256(request).digest(), reply))
+        write_secret(self._path(kind, step), content)
+
+    def _path(self, kind: str, step: str) -> Path:
+        return self._folder / f"{step}.{kind}"

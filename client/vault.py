@@ -1,0 +1,210 @@
+"""The vault: messages in, messages out. It alone reads records, keys and the ledger, and makes the rules.
+
+It runs the site's own installed code; whatever carries its messages can deliver, delay or lose them
+and nothing more.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from common.crypto.encrypted import half_from_bytes
+from common.crypto.proof import proof_packing
+from common.crypto.ring import to_bytes
+from common.crypto.secret_file import read_secret, write_secret
+from common.crypto.stopwatch import timed
+from common.errors import (
+    ConfigError,
+    FedcganError,
+    MalformedMessageError,
+    NotApprovedError,
+    NotEnoughSitesError,
+    ReplayError,
+    SignatureError,
+)
+from common.modalities.tabular import Codes
+from common.plan import MEASURE_STEP, PROOF_STEP, Plan
+from common.protocol import frames
+from common.protocol.messages import (
+    Contribute,
+    Contribution,
+    Enrol,
+    KeyCommit,
+    KeyConfirm,
+    KeyConfirmed,
+    KeyDeal,
+    Message,
+    Open,
+    Opened,
+    Refused,
+)
+from common.schema import Schema
+
+from . import contribution
+from .data import load_records
+from .enrolment import Keys
+from .protection import encrypt_update
+from .site import Answers, Site
+
+REQUEST_LIMIT = 1 << 30
+_STEP = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
+
+
+class Vault:
+    """One site's vault.
+
+    Guarantees: acts only on messages that the coordinator of an approved plan signed; answers a step
+    once; charges the ledger before a contribution exists; opens a step once, and only a sum of at
+    least ``min_contributors`` signed contributions with its own among them. Every refusal is typed
+    and says nothing about a record.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.site = Site(folder)
+        self._records: dict[str, Codes] = {}
+
+    def handle(self, raw: bytes) -> bytes:
+        """Answer one message. Never raises: a refusal is an answer, too."""
+        plan, step = "", ""
+        try:
+            frame = frames.read(raw, REQUEST_LIMIT)
+            plan, step = frame.header.plan, frame.header.step
+            if not _STEP.match(step):
+                raise MalformedMessageError("a step id of another form")
+            with self.site.locked():
+                return self._answer(frame, raw)
+        except FedcganError as error:
+            self.site.log.warning("refused %s: %s", step, error.code)
+            refusal = Refused(code=error.code, message=error.message, hint=error.hint)
+        except Exception as error:  # what went wrong stays here; its text could quote a record
+            self.site.log.error("failed %s: %s", step, _where(error))
+            refusal = Refused(
+                code="internal", message="the site failed", hint="its log says where: site.log"
+            )
+        return self._signed(refusal, plan, step)
+
+    def _signed(self, message: Message, plan: str, step: str) -> bytes:
+        body = message.to_bytes()
+        frame = frames.sign(self.site.identity, message.kind, plan, step, self.site.name, body)
+        return frame.to_bytes()
+
+    def _answer(self, frame: frames.Frame, raw: bytes) -> bytes:
+        header = frame.header
+        plan = self.site.approved(header.plan)
+        coordinator = plan.federation.coordinator
+        frames.check(frame, coordinator.identity, plan=plan.hash, sender=coordinator.name)
+        if plan.federation.identity_of(self.site.name) != self.site.identity.public:
+            raise NotApprovedError("this site is not in the roster of the plan")
+        run = self.site.run_folder(plan.hash)
+        answers = Answers(run)
+        if (known := answers.recall(header.kind, header.step, raw)) is not None:
+            return known
+        message = self._act(header.kind, header.step, frame.body, plan, run)
+        reply = self._signed(message, plan.hash, header.step)
+        answers.keep(header.kind, header.step, raw, reply)
+        self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
+        return reply
+
+    def _act(self, kind: str, step: str, body: bytes, plan: Plan, run: Path) -> Message:
+        keys = Keys(run, plan, self.site.name)
+        if kind == Enrol.kind:
+            return self._enrol(Enrol.from_bytes(body), plan, keys)
+        if kind == KeyCommit.kind:
+            commit = KeyCommit.from_bytes(body)
+            write_secret(run / "enrolled", body)
+            return keys.commit(commit)
+        if kind == KeyDeal.kind:
+            enrolled = KeyCommit.from_bytes(read_secret(run / "enrolled"))
+            return keys.deal(KeyDeal.from_bytes(body), enrolled.enrolled)
+        if kind == KeyConfirm.kind and step == PROOF_STEP:
+            return keys.confirm(KeyConfirm.from_bytes(body))
+        if kind == Contribute.kind:
+            return self._contribute(Contribute.from_bytes(body), step, plan, keys)
+        if kind == Open.kind:
+            return self._open(Open.from_bytes(body), step, plan, keys)
+        raise MalformedMessageError(f"there is no message {kind!r} in step {step!r}")
+
+    def _enrol(self, request: Enrol, plan: Plan, keys: Keys) -> Message:
+        """Check everything that could stop the run later, before anything is spent."""
+        if request.plan != plan.to_json():
+            raise NotApprovedError("the plan sent is not the plan approved")
+        schema = Schema.model_validate_json(request.table)
+        if schema.hash != plan.schema_hash:
+            raise ConfigError("the schema sent is not the schema of the plan")
+        write_secret(keys.folder / "schema.json", request.table)
+        self._load(plan, keys.folder)
+        self.site.ledger.check(plan.mechanisms, self.site.policy.cap, plan.hash)
+        return keys.enrol()
+
+    def _load(self, plan: Plan, run: Path) -> tuple[Schema, Codes]:
+        schema = Schema.model_validate_json(read_secret(run / "schema.json"))
+        if plan.hash not in self._records:
+            codes = load_records(self.site.records, schema, plan)
+            self._records = {plan.hash: codes}
+        return schema, self._records[plan.hash]
+
+    def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
+        task = contribution.task(step, plan)
+        schema, codes = self._load(plan, keys.folder)
+        receipt = self.site.ledger.charge(
+            task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap
+        )
+        update = task.run(codes, schema, plan, request.state, receipt)
+        limit, packing = task.encoding(schema, plan)
+        encrypted = encrypt_update(update, limit, packing, keys.joint())
+        with timed("encrypt"):
+            return Contribution(ciphertext=encrypted.to_bytes())
+
+    def _open(self, request: Open, step: str, plan: Plan, keys: Keys) -> Message:
+        """Give our partial decryption of a sum, after all checks."""
+        federation = plan.federation
+        if self.site.name not in federation.holders:
+            raise NotApprovedError("this site holds no share of the key")
+        openers = tuple(request.openers)
+        if len(set(openers)) != len(openers) or not all(
+            1 <= opener <= federation.key_holders for opener in openers
+        ):
+            raise NotEnoughSitesError("the key-holders that are to open are not distinct")
+        self._check_summands(request.seals, step, plan)
+        if step == PROOF_STEP:
+            packing = proof_packing(len(federation.sites))
+        else:
+            schema = Schema.model_validate_json(read_secret(keys.folder / "schema.json"))
+            packing = contribution.task(step, plan).encoding(schema, plan)[1]
+        with timed("open"):
+            c1 = half_from_bytes(request.c1, packing.chunks)
+            partial = keys.share().partial_decryption(c1, openers, federation.threshold)
+            return Opened(partial=to_bytes(partial))
+
+    def _check_summands(self, seals: list[bytes], step: str, plan: Plan) -> None:
+        """Enough distinct sites of the roster contributed to this very step, we among them."""
+        kind = KeyConfirmed.kind if step == PROOF_STEP else Contribution.kind
+        own = (KeyConfirm.kind if step == PROOF_STEP else Contribute.kind, step)
+        senders = set()
+        for raw in seals:
+            seal = frames.read(raw, 4096)
+            header = seal.header
+            identity = plan.federation.identity_of(header.sender)
+            if identity is None or (header.kind, header.step) != (kind, step):
+                raise SignatureError("a summand is not a contribution of the roster to this step")
+            frames.check(seal, identity, plan=plan.hash, sender=header.sender, with_body=False)
+            if header.sender in senders:
+                raise ReplayError(f"{header.sender} is counted twice in one sum")
+            senders.add(header.sender)
+        if len(senders) < plan.federation.min_contributors:
+            raise NotEnoughSitesError(
+                f"{len(senders)} contributions, the plan demands {plan.federation.min_contributors}"
+            )
+        answered = Answers(self.site.run_folder(plan.hash)).seal(*own)
+        if answered is not None and answered not in seals:
+            raise ReplayError("our own contribution is not in this sum")
+
+
+def _where(error: BaseException) -> str:
+    """Type and place of an unexpected error, without its text."""
+    trace, place = error.__traceback__, "?"
+    while trace is not None:
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,149 @@
+"""The TOML file of a simulated federation. What sets a guarantee has no default."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+from .schema import first_problem
+
+_MODEL = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(BaseModel):
+    """table: CSV or Parquet; schema: TOML (both relative to the configuration file).
+
+    holdout: share of the subjects (rows, if the schema names no subject) kept for evaluation
+    """
+
+    model_config = _MODEL
+    table: str
+    schema_file: str = Field(alias="schema")
+    holdout: float = Field(default=0.2, gt=0, lt=0.9)
+
+
+class Sites(BaseModel):
+    """How many sites there are and how records come to them.
+
+    split: ``column`` (one site for each value of ``column``), ``iid``, or ``dirichlet`` (label skew:
+    each class of ``column`` is spread with concentration ``alpha``); subjects stay together
+    """
+
+    model_config = _MODEL
+    count: int = Field(ge=3, le=32)
+    split: Literal["column", "iid", "dirichlet"] = "iid"
+    column: str | None = None
+    alpha: float = Field(default=0.3, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.split != "iid" and self.column is None:
+            raise ValueError(f"split = {self.split!r} needs a column")
+        return self
+
+
+class Federation(BaseModel):
+    """threshold: key-holders needed to open a sum; key_holders: all sites if not given."""
+
+    model_config = _MODEL
+    threshold: int = Field(ge=2)
+    key_holders: int | None = Field(default=None, ge=2)
+    min_contributors: int | None = Field(default=None, ge=3)
+
+
+class Privacy(BaseModel):
+    """The target for everything together: add/remove one record, full noise at every site.
+
+    measure_share: how much of epsilon the measure phase may use alone; the rest is for training
+    """
+
+    model_config = _MODEL
+    epsilon: float
+    delta: float
+    measure_share: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Model(BaseModel):
+    """Sizes of the networks."""
+
+    model_config = _MODEL
+    latent: int = Field(default=32, ge=1)
+    generator_hidden: tuple[int, ...] = (160, 160)
+    discriminator_hidden: tuple[int, ...] = (112, 64)
+
+
+class Training(BaseModel):
+    """records_per_site: what every site holds at least; public, declared, never counted.
+
+    sample_rate: probability with which a record enters a step
+    """
+
+    model_config = _MODEL
+    records_per_site: int = Field(ge=50)
+    rounds: int = Field(default=10, ge=0, le=9999)
+    local_steps: int = Field(default=10, ge=1)
+    generator_steps: int = Field(default=10, ge=0)
+    sample_rate: float = Field(default=0.02, gt=0, le=1)
+    fit_steps: int = Field(default=1500, ge=1)
+
+
+class Evaluation(BaseModel):
+    """What a classifier is asked to predict, trained on synthetic and on real records.
+
+    target: a column; positive if its value is above ``above`` (numbers) or equals ``equals``
+    exclude: columns that give the answer away
+    """
+
+    model_config = _MODEL
+    target: str
+    above: float | None = None
+    equals: str | None = None
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.above is None) == (self.equals is None):
+            raise ValueError("give exactly one of above, equals")
+        return self
+
+
+class SimulationConfig(BaseModel):
+    """A simulated federation."""
+
+    model_config = _MODEL
+    name: str = Field(default="simulation", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    engine: Literal["inproc", "ray"] = "inproc"
+    data: Data
+    sites: Sites
+    federation: Federation
+    privacy: Privacy
+    model: Model = Model()
+    training: Training
+    evaluation: Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        holders = self.federation.key_holders or self.sites.count
+        if not self.federation.threshold <= holders <= self.sites.count:
+            raise ValueError(
+                f"federation: threshold {self.federation.threshold} <= key_holders {holders} "
+                f"<= {self.sites.count} sites does not hold"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> SimulationConfig:
+        """Read a TOML file. Raises ConfigError naming the field."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError as error:
+            raise ConfigError(f"there is no configuration at {path}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_problem(error)}") from error

@@ -1,0 +1,117 @@
+"""What a step's vector is, how it is bounded and how it travels: agreed by both sides from the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from .crypto.packing import Packing
+from .errors import MalformedMessageError
+from .modalities.layout import Layout
+from .modalities.tabular import GramFeatures
+from .models.pair import Pair
+from .plan import Plan
+from .schema import Schema
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MeasureEncoding:
+    """The noisy sum of feature maps: float64[features.count]."""
+
+    schema: Schema
+    plan: Plan
+
+    @cached_property
+    def features(self) -> GramFeatures:
+        """The bounded feature map of this schema."""
+        return GramFeatures(Layout.of(self.schema).sizes, self.plan.measure.single_weight)
+
+    @cached_property
+    def limit(self) -> Array:
+        """Public bound of each noisy value."""
+        return self.plan.measure.limit * self.features.weights
+
+    @cached_property
+    def packing(self) -> Packing:
+        """How it travels."""
+        return self.plan.packing(self.plan.measure.field_bits, self.features.count)
+
+
+@dataclass(frozen=True)
+class TrainEncoding:
+    """A site's updates of generator and discriminator: float64[parameters]."""
+
+    schema: Schema
+    plan: Plan
+
+    @cached_property
+    def counts(self) -> tuple[int, int]:
+        """Parameters of generator and discriminator."""
+        return Pair.new(Layout.of(self.schema), self.plan.model, self.plan.seed).counts
+
+    @cached_property
+    def limit(self) -> Array:
+        """Public bound of each coordinate: the distance the optimisers can reasonably go.
+
+        Discriminator (plain SGD): ``update_limit`` standard deviations of the accumulated noise,
+        learning rate * noise * sqrt(steps). Generator (Adam): learning rate * steps.
+        """
+        train = self.plan.train
+        noise = train.noise_multiplier * train.max_grad_norm / train.expected_batch_size
+        generator = train.generator_learning_rate * max(1, train.generator_steps)
+        discriminator = train.discriminator_learning_rate * noise * train.local_steps**0.5
+        return np.repeat([generator, train.update_limit * discriminator], self.counts)
+
+    @cached_property
+    def packing(self) -> Packing:
+        """How it travels."""
+        return self.plan.packing(self.plan.train.field_bits, sum(self.counts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainState:
+    """The public state a training round starts from.
+
+    parameters: generator, then discriminator, float32; singles, pairs, prior: released moments
+    """
+
+    parameters: NDArray[np.float32]
+    singles: Array
+    pairs: Array
+    prior: Array
+
+    def to_bytes(self) -> bytes:
+        """safetensors."""
+        tensors = {
+            "parameters": self.parameters,
+            "singles": self.singles.astype(np.float32),
+            "pairs": self.pairs.astype(np.float32),
+            "prior": self.prior.astype(np.float32),
+        }
+        return safetensors.numpy.save(tensors)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, layout: Layout) -> TrainState:
+        """Raises MalformedMessageError unless the shapes fit the layout."""
+        try:
+            tensors = safetensors.numpy.load(raw)
+            singles, pairs, prior = (
+                tensors[name].astype(np.float64) for name in ("singles", "pairs", "prior")
+            )
+            parameters = tensors["parameters"]
+        except (SafetensorError, KeyError) as error:
+            raise MalformedMessageError("this is no state of a training round") from error
+        combinations = int(np.prod(layout.conditions))
+        expected = ((layout.width,), (layout.width, layout.width), (combinations,))
+        if (singles.shape, pairs.shape, prior.shape) != expected or parameters.dtype != np.float32:
+            raise MalformedMessageError("a training state of other shapes")
+        if not all(np.isfinite(array).all() for array in (parameters, singles, pairs, prior)):
+            raise MalformedMessageError("a training state that is not finite")
+        return cls(parameters=parameters, singles=singles, pairs=pairs, prior=prior)

@@ -1,0 +1,1 @@
+"""Conditional generators and discriminators; no normalisation layers, so records never mix."""

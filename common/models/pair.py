@@ -1,0 +1,71 @@
+"""The pair of a plan, and its parameters as one flat vector in one fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from ..errors import MalformedMessageError
+from ..modalities.layout import Layout
+from ..plan import Model
+from .tabular import Discriminator, Generator
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A generator and a discriminator."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+    @classmethod
+    def new(cls, layout: Layout, model: Model, seed: int) -> Pair:
+        """Freshly initialised from a public seed: the same at every site."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(
+                Generator(layout, model.latent, model.generator_hidden),
+                Discriminator(layout, model.discriminator_hidden),
+            )
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Number of parameters of generator and discriminator."""
+        return count(self.generator), count(self.discriminator)
+
+    def to_vector(self) -> Vector:
+        """Generator, then discriminator: float32[sum(counts)]."""
+        return np.concatenate([to_vector(self.generator), to_vector(self.discriminator)])
+
+    def load(self, vector: Vector) -> None:
+        """Set all parameters. Raises MalformedMessageError on another length."""
+        generator, discriminator = self.counts
+        if vector.shape != (generator + discriminator,):
+            raise MalformedMessageError(
+                f"expected {generator + discriminator} parameters, got {vector.shape}"
+            )
+        load(self.generator, vector[:generator])
+        load(self.discriminator, vector[generator:])
+
+
+def count(module: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def to_vector(module: nn.Module) -> Vector:
+    """All parameters, flat: float32[count]."""
+    flat: Tensor = parameters_to_vector(module.parameters())
+    return flat.detach().numpy().copy()
+
+
+def load(module: nn.Module, vector: Vector) -> None:
+    """Set all parameters from a flat vector."""
+    vector_to_parameters(torch.from_numpy(vector.copy()), module.parameters())

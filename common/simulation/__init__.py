@@ -1,0 +1,1 @@
+"""Federations on one machine: the same ServerApp and ClientApp, the same encryption."""

@@ -1,0 +1,115 @@
+"""The numbers of a simulated run. A simulation may look at the real records; a federation may not."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from ..config import Evaluation
+from ..evaluation.fidelity import distances
+from ..evaluation.utility import auc
+from ..modalities.tabular import encode
+from ..plan import Plan
+from ..privacy.accounting import epsilon
+from ..privacy.ledger import UNIT
+from .prepare import Run
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs:
+    """What a run took: seconds by phase, bytes by site, and the share that encryption had.
+
+    upload_ratio_float32: bytes of encrypted contributions / bytes of the same values as float32
+    encryption_share: seconds of encryption / wall clock; None where sites run in other processes
+    """
+
+    wall_seconds: float
+    seconds: dict[str, float]
+    encryption_seconds: dict[str, float] | None
+    encryption_share: float | None
+    traffic: dict[str, dict[str, int]]
+    upload_ratio_float32: float
+
+
+def build(
+    run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, costs: Costs
+) -> dict[str, Any]:
+    """The report as JSON-ready content; its keys are described in docs/report.md."""
+    plan = run.plan
+    return {
+        "report_version": REPORT_VERSION,
+        **_privacy(plan),
+        **_quality(run, synthetic, evaluation),
+        "upload_ratio_float32": round(costs.upload_ratio_float32, 4),
+        "encryption_share": _rounded(costs.encryption_share),
+        "wall_seconds": round(costs.wall_seconds, 2),
+        "seconds": {name: round(value, 2) for name, value in costs.seconds.items()},
+        "encryption_seconds": costs.encryption_seconds
+        and {name: round(value, 3) for name, value in costs.encryption_seconds.items()},
+        "bytes": costs.traffic,
+        "sites": plan.federation.names,
+        "threshold": plan.federation.threshold,
+        "key_holders": plan.federation.key_holders,
+        "rounds": plan.train.rounds,
+        "plan": plan.hash,
+        "schema": plan.schema_hash,
+        "seed": plan.seed,
+        "versions": _versions(),
+    }
+
+
+def _privacy(plan: Plan) -> dict[str, Any]:
+    return {
+        "epsilon": round(epsilon(plan.mechanisms, plan.privacy.delta), 4),
+        "delta": plan.privacy.delta,
+        "unit": UNIT,
+        "sampling": "Poisson",
+        "epsilon_target": plan.privacy.epsilon,
+        "measure_noise_multiplier": plan.measure.noise_multiplier,
+        "train_noise_multiplier": plan.train.noise_multiplier,
+    }
+
+
+def _quality(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None) -> dict[str, Any]:
+    schema = run.schema
+    real, held_out = encode(run.training(), schema), encode(run.holdout(), schema)
+    made = encode(synthetic, schema)
+    on_held_out = distances(made, held_out, schema.sizes)
+    on_training = distances(made, real, schema.sizes)
+    best = distances(real, held_out, schema.sizes)
+    scores: dict[str, Any] = {"tstr_auc": None, "trtr_auc": None}
+    if evaluation is not None:
+        scores = {
+            "tstr_auc": round(auc(made, held_out, schema, evaluation), 4),
+            "trtr_auc": round(auc(real, held_out, schema, evaluation), 4),
+            "target": evaluation.model_dump(mode="json"),
+        }
+    return {
+        "tvd1": round(on_held_out.one_way, 4),
+        "tvd2": round(on_held_out.two_way, 4),
+        "tvd1_training": round(on_training.one_way, 4),
+        "tvd2_training": round(on_training.two_way, 4),
+        "tvd1_real": round(best.one_way, 4),
+        "tvd2_real": round(best.two_way, 4),
+        **scores,
+        "records": {
+            "training": len(real),
+            "held_out": len(held_out),
+            "synthetic": len(made),
+        },
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _versions() -> dict[str, str]:
+    names = ("fedcgan", "flwr", "torch", "opacus", "tenseal", "dp-accounting", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

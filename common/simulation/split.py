@@ -1,0 +1,86 @@
+"""Who holds which record in a simulated federation, and who is held out: by subject, never by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..config import Sites
+from ..errors import ConfigError, TooFewRecordsError
+
+Indices = NDArray[np.int64]
+
+
+def hold_out(
+    frame: pd.DataFrame, subject: str | None, share: float, random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """True for the rows of about ``share`` of the subjects."""
+    groups = _subjects(frame, subject)
+    people = random.permutation(groups.max() + 1)
+    chosen = people[: max(1, round(share * len(people)))]
+    return np.isin(groups, chosen)
+
+
+def assign(
+    frame: pd.DataFrame, subject: str | None, sites: Sites, random: np.random.Generator
+) -> tuple[list[str], Indices]:
+    """Names of the sites, and for each row the number of its site."""
+    if sites.split == "column":
+        return _by_column(frame, sites)
+    groups = _subjects(frame, subject)
+    if sites.split == "iid":
+        of_subject = random.permutation(groups.max() + 1) % sites.count
+    else:
+        of_subject = _dirichlet(frame, groups, sites, random)
+    names = [f"site-{number}" for number in range(1, sites.count + 1)]
+    return names, of_subject[groups].astype(np.int64)
+
+
+def _by_column(frame: pd.DataFrame, sites: Sites) -> tuple[list[str], Indices]:
+    codes, values = pd.factorize(_column(frame, sites), sort=True)
+    if len(values) != sites.count or (codes < 0).any():
+        raise ConfigError(
+            f"column {sites.column!r} splits the table into {len(values)} sites, "
+            f"the configuration says {sites.count}"
+        )
+    return [f"site-{value}" for value in values], codes.astype(np.int64)
+
+
+def _dirichlet(
+    frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.random.Generator
+) -> Indices:
+    """Each class's subjects are spread over sites with proportions from Dirichlet(alpha).
+
+    A subject's class is that of its first row (Hsu, Qi, Brown 2019).
+    """
+    classes = pd.factorize(_column(frame, sites))[0]
+    people, first = np.unique(groups, return_index=True)
+    of_subject = np.empty(len(people), np.int64)
+    for value in np.unique(classes):
+        members = random.permutation(np.nonzero(classes[first] == value)[0])
+        shares = random.dirichlet(np.full(sites.count, sites.alpha))
+        borders = np.round(np.cumsum(shares)[:-1] * len(members)).astype(np.int64)
+        for number, part in enumerate(np.split(members, borders)):
+            of_subject[part] = number
+    return of_subject
+
+
+def _column(frame: pd.DataFrame, sites: Sites) -> pd.Series:
+    if sites.column not in frame.columns:
+        raise ConfigError(
+            f"there is no column {sites.column!r} to split by",
+            hint="columns: " + ", ".join(map(str, frame.columns)),
+        )
+    return frame[sites.column]
+
+
+def _subjects(frame: pd.DataFrame, subject: str | None) -> Indices:
+    """A number for each row's subject; the row itself where there is none."""
+    if len(frame) == 0:
+        raise TooFewRecordsError("the table has no rows")
+    if subject is None:
+        return np.arange(len(frame))
+    if subject not in frame.columns:
+        raise ConfigError(f"the schema names the subject column {subject!r}, the table has none")
+    return pd.factorize(frame[subject], use_na_sentinel=False)[0].astype(np.int64)

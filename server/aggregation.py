@@ -1,0 +1,158 @@
+"""The secure sum, seen from the server: ask, add ciphertexts, ask to open, combine.
+
+Exactly two messages to a site: ``Contribute`` and ``Open``. The server adds what it cannot read and
+combines what only ``threshold`` key-holders together can produce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from common.crypto import bfv, ring, threshold
+from common.crypto.encrypted import EncryptedUpdate, half_from_bytes
+from common.crypto.identity import Identity
+from common.crypto.packing import Integers, Packing
+from common.crypto.stopwatch import timed
+from common.errors import (
+    MalformedMessageError,
+    NotEnoughSitesError,
+    RefusedError,
+)
+from common.plan import Plan
+from common.protocol import frames
+from common.protocol.messages import (
+    Contribute,
+    Contribution,
+    Message,
+    Open,
+    Opened,
+    Refused,
+)
+
+Send = Callable[[Mapping[str, bytes]], dict[str, bytes]]
+"""Deliver one message to each named site; the answers of those that answered in time."""
+
+_REPLY_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Signed questions to sites and verified answers."""
+
+    plan: Plan
+    identity: Identity
+    send: Send
+    traffic: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def __call__(
+        self, step: str, messages: Mapping[str, Message], reply_kind: str
+    ) -> dict[str, frames.Frame]:
+        """The verified answers, by site. Raises RefusedError for the first refusal.
+
+        Sites that did not answer are absent.
+        """
+        name = self.plan.federation.coordinator.name
+        sealed = {
+            site: frames.sign(
+                self.identity, message.kind, self.plan.hash, step, name, message.to_bytes()
+            ).to_bytes()
+            for site, message in messages.items()
+        }
+        replies = self.send(sealed)
+        return {
+            site: self._verified(site, sealed[site], raw, step, reply_kind)
+            for site, raw in replies.items()
+        }
+
+    def _verified(
+        self, site: str, sent: bytes, raw: bytes, step: str, reply_kind: str
+    ) -> frames.Frame:
+        count = self.traffic.setdefault(site, {"up": 0, "down": 0})
+        count["up"] += len(raw)
+        count["down"] += len(sent)
+        identity = self.plan.federation.identity_of(site)
+        assert identity is not None  # only sites of the roster were asked
+        frame = frames.read(raw, _REPLY_LIMIT)
+        frames.check(frame, identity, plan=frame.header.plan, sender=site)
+        if frame.header.kind == Refused.kind:
+            refused = Refused.from_bytes(frame.body)
+            raise RefusedError(site, refused.code, refused.message, refused.hint)
+        if (frame.header.kind, frame.header.step) != (reply_kind, step):
+            raise MalformedMessageError(f"{site} answered another question")
+        frames.check(frame, identity, plan=self.plan.hash, sender=site)
+        return frame
+
+
+class SecureSum:
+    """Sums that nobody can open alone.
+
+    Guarantees: holds no secret of the key (an import contract keeps it so); what comes out is the
+    exact integer sum of the contributions, or a typed error.
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._plan = asking.plan
+        self._opened = 0
+        self.contribution_bytes = 0
+
+    def __call__(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
+        """One secure sum: (int64[count], number of contributors).
+
+        Raises NotEnoughSitesError below ``min_contributors`` or ``threshold``; nothing is opened.
+        """
+        sites = self._plan.federation.names
+        request = Contribute(state=state)
+        replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
+        ciphertexts = {
+            site: Contribution.from_bytes(frame.body).ciphertext for site, frame in replies.items()
+        }
+        self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.values())
+        seals = [frame.seal for frame in replies.values()]
+        return self.open(step, ciphertexts, seals, packing), len(replies)
+
+    def open(
+        self, step: str, ciphertexts: Mapping[str, bytes], seals: list[bytes], packing: Packing
+    ) -> Integers:
+        """Add ciphertexts and have ``threshold`` key-holders open the sum: int64[count]."""
+        least = self._plan.federation.min_contributors
+        if len(ciphertexts) < least:
+            raise NotEnoughSitesError(
+                f"{len(ciphertexts)} sites contributed to {step}, the plan demands {least}",
+                hint="bring the missing sites online and resume",
+            )
+        with timed("add"):
+            total = bfv.add(
+                EncryptedUpdate.from_bytes(raw, packing.chunks).ciphertext
+                for raw in ciphertexts.values()
+            )
+            c1 = ring.to_bytes(total[:, 1])
+        openers = self._openers(list(ciphertexts))
+        holders = self._plan.federation.holders
+        request = Open(c1=c1, seals=seals, openers=openers)
+        replies = self._asking(
+            step, {holders[opener - 1]: request for opener in openers}, Opened.kind
+        )
+        with timed("combine"):
+            partials = {
+                holders.index(site): half_from_bytes(
+                    Opened.from_bytes(frame.body).partial, packing.chunks
+                )
+                for site, frame in replies.items()
+            }
+            slots = threshold.combine(total, partials, self._plan.federation.threshold)
+            return packing.unpack_sum(slots, len(ciphertexts))
+
+    def _openers(self, present: list[str]) -> list[int]:
+        """``threshold`` key-holders that contributed, in turn, so that the work is shared."""
+        federation = self._plan.federation
+        able = [i for i, site in enumerate(federation.holders, start=1) if site in present]
+        if len(able) < federation.threshold:
+            raise NotEnoughSitesError(
+                f"{len(able)} key-holders are online, {federation.threshold} must open together",
+                hint="bring more key-holders online and resume",
+            )
+        start = self._opened % len(able)
+        self._opened += 1
+        return sorted((able[start:] + able[:start])[: federation.threshold])

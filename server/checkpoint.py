@@ -1,0 +1,72 @@
+"""What a run has reached, in one file that is replaced whole after every step.
+
+Holds only what was released: opened sums and the models computed from them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from common.errors import StorageError
+from common.tables import write_whole
+
+_PUBLIC = ("enrolled", "rounds_done", "seconds", "traffic", "contribution_bytes", "values_sent")
+_ARRAYS = ("moments", "parameters", "average")
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """State of a run between steps.
+
+    moments: opened sum of feature maps, float64; parameters: generator and discriminator, float32;
+    average: exponential average of the generator; seconds: wall clock by phase; traffic: bytes by site
+    """
+
+    path: Path
+    plan: str
+    enrolled: bool = False
+    rounds_done: int = 0
+    moments: NDArray[np.float64] | None = None
+    parameters: NDArray[np.float32] | None = None
+    average: NDArray[np.float32] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    traffic: dict[str, dict[str, int]] = field(default_factory=dict)
+    contribution_bytes: int = 0
+    values_sent: int = 0
+
+    @classmethod
+    def load_or_new(cls, folder: Path, plan: str) -> Checkpoint:
+        """The checkpoint in ``folder``; a fresh one if there is none. Raises StorageError."""
+        path = folder / "checkpoint.safetensors"
+        if not path.exists():
+            return cls(path=path, plan=plan)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                public: dict[str, Any] = json.loads(file.metadata()["fedcgan"])
+                arrays = {name: file.get_tensor(name) for name in file.keys() if name in _ARRAYS}
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"the checkpoint {path} is damaged", hint="start the run again without --resume"
+            ) from error
+        if public.pop("plan") != plan:
+            raise StorageError(
+                f"the checkpoint {path} belongs to another plan",
+                hint="start the run again without --resume",
+            )
+        return cls(path=path, plan=plan, **public, **arrays)
+
+    def save(self) -> None:
+        """Replace the file. Raises StorageError."""
+        public = {name: getattr(self, name) for name in _PUBLIC} | {"plan": self.plan}
+        arrays = {name: a for name in _ARRAYS if (a := getattr(self, name)) is not None}
+        metadata = {"fedcgan": json.dumps(public)}
+        tensors = arrays or {"empty": np.zeros(1)}
+        write_whole(self.path, lambda path: save_file(tensors, path, metadata))

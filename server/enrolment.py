@@ -1,0 +1,98 @@
+"""Enrolment and key generation, seen from the server: a relay that sees no secret."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from common.crypto.proof import proof_packing, proof_values
+from common.errors import CryptoError, NotEnoughSitesError
+from common.plan import PROOF_STEP, Plan
+from common.protocol.frames import Frame
+from common.protocol.messages import (
+    Enrol,
+    Enrolled,
+    KeyCommit,
+    KeyCommitted,
+    KeyConfirm,
+    KeyConfirmed,
+    KeyDeal,
+    KeyDealt,
+    Message,
+)
+from common.schema import Schema
+
+from .aggregation import Asking, SecureSum
+
+
+def enrol(asking: Asking, schema: Schema) -> list[bytes]:
+    """Ask every site to take part; their signed answers. Raises RefusedError or NotEnoughSitesError."""
+    request = Enrol(
+        plan=asking.plan.to_json(), table=schema.model_dump_json().encode()
+    )
+    return _frames(asking, "enrol", request, Enrolled.kind, asking.plan.federation.names)
+
+
+def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> None:
+    """Generate the joint key among the sites, then sum and open known values under it.
+
+    Raises CryptoError if sites disagree on the key or the known sum does not come out.
+    """
+    plan = asking.plan
+    holders = plan.federation.holders
+    committed = _frames(asking, "keys", KeyCommit(enrolled=enrolled), KeyCommitted.kind, holders)
+    dealt = {
+        site: KeyDealt.from_bytes(frame.body)
+        for site, frame in asking(
+            "keys", dict.fromkeys(holders, KeyDeal(committed=committed)), KeyDealt.kind
+        ).items()
+    }
+    _require(list(dealt), holders)
+    pieces = {site: deal.piece for site, deal in dealt.items()}
+    requests: dict[str, Message] = {
+        site: KeyConfirm(
+            enrolled=enrolled,
+            committed=committed,
+            pieces=pieces,
+            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()}
+            if site in holders
+            else {},
+        )
+        for site in plan.federation.names
+    }
+    confirmed = asking(PROOF_STEP, requests, KeyConfirmed.kind)
+    _require(list(confirmed), plan.federation.names)
+    _prove(plan, secure_sum, confirmed)
+
+
+def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> None:
+    bodies = {site: KeyConfirmed.from_bytes(frame.body) for site, frame in confirmed.items()}
+    if len({body.key_hash for body in bodies.values()}) != 1:
+        raise CryptoError("the sites computed different joint keys", hint="start a new run")
+    packing = proof_packing(len(plan.federation.sites))
+    opened = secure_sum.open(
+        PROOF_STEP,
+        {site: body.ciphertext for site, body in bodies.items()},
+        [frame.seal for frame in confirmed.values()],
+        packing,
+    )
+    expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in bodies])
+    if not np.array_equal(opened, expected):
+        raise CryptoError("the new key does not open a known sum", hint="start a new run")
+
+
+def _frames(
+    asking: Asking, step: str, request: Message, reply_kind: str, sites: list[str]
+) -> list[bytes]:
+    replies = asking(step, dict.fromkeys(sites, request), reply_kind)
+    _require(list(replies), sites)
+    return [replies[site].to_bytes() for site in sites]
+
+
+def _require(answered: list[str], expected: list[str]) -> None:
+    if missing := sorted(set(expected) - set(answered)):
+        raise NotEnoughSitesError(
+            f"no answer from {', '.join(missing)}",
+            hint="bring them online and start again; nothing was spent",
+        )
