@@ -146,8 +146,8 @@ def train_generator(
     optimiser = torch.optim.Adam(parameters, train.generator_learning_rate, betas=(0.5, 0.9))
     pair.discriminator.requires_grad_(False)
     for _ in range(train.generator_steps):
-        adversarial = softplus(-pair.discriminator(fakes(train.fakes))).mean()
-        loss = adversarial + train.anchor * anchor(pair.generator, train.fakes, random)
+        adversarial = softplus(-pair.discriminator(fakes(train.generator_batch))).mean()
+        loss = adversarial + train.anchor * anchor(pair.generator, train.generator_batch, random)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

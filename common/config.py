@@ -72,8 +72,8 @@ class Model(BaseModel):
 
     model_config = _MODEL
     latent: int = Field(default=32, ge=1)
-    generator_hidden: tuple[int, ...] = (160, 160)
-    discriminator_hidden: tuple[int, ...] = (112, 64)
+    generator_hidden: tuple[int, ...] = (192, 192)
+    discriminator_hidden: tuple[int, ...] = (160, 160)
 
 
 class Training(BaseModel):
@@ -86,9 +86,9 @@ class Training(BaseModel):
     records_per_site: int = Field(ge=50)
     rounds: int = Field(default=10, ge=0, le=9999)
     local_steps: int = Field(default=10, ge=1)
-    generator_steps: int = Field(default=10, ge=0)
+    generator_steps: int = Field(default=5, ge=0)
     sample_rate: float = Field(default=0.02, gt=0, le=1)
-    fit_steps: int = Field(default=1500, ge=1)
+    fit_steps: int = Field(default=2000, ge=1)
 
 
 class Evaluation(BaseModel):

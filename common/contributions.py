@@ -61,11 +61,12 @@ class TrainEncoding:
         """Public bound of each coordinate: the distance the optimisers can reasonably go.
 
         Discriminator (plain SGD): ``update_limit`` standard deviations of the accumulated noise,
-        learning rate * noise * sqrt(steps). Generator (Adam): learning rate * steps.
+        learning rate * noise * sqrt(steps). Generator (Adam, betas 0.5 and 0.9): a step moves a
+        coordinate by at most 1.58 learning rates (Kingma and Ba 2015, section 2.1).
         """
         train = self.plan.train
         noise = train.noise_multiplier * train.max_grad_norm / train.expected_batch_size
-        generator = train.generator_learning_rate * max(1, train.generator_steps)
+        generator = 1.6 * train.generator_learning_rate * max(1, train.generator_steps)
         discriminator = train.discriminator_learning_rate * noise * train.local_steps**0.5
         return np.repeat([generator, train.update_limit * discriminator], self.counts)
 

@@ -144,6 +144,7 @@ class Train(BaseModel):
     max_grad_norm: float = Field(gt=0)
     expected_batch_size: int = Field(ge=1)
     fakes: int = Field(ge=1)
+    generator_batch: int = Field(ge=2)
     discriminator_learning_rate: float = Field(gt=0)
     generator_learning_rate: float = Field(ge=0)
     anchor: float = Field(ge=0)

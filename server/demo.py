@@ -45,7 +45,7 @@ def config(seed: int) -> SimulationConfig:
         sites=Sites(count=6, split="column", column="site"),
         federation=Federation(threshold=4),
         privacy=Privacy(epsilon=3.0, delta=1e-5),
-        training=Training(records_per_site=1500),
+        training=Training(records_per_site=1800),
         evaluation=Evaluation(target="physician_visits", above=0, exclude=USE_OF_CARE),
     )
 

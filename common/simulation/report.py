@@ -111,5 +111,5 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _versions() -> dict[str, str]:
-    names = ("fedcgan", "flwr", "torch", "opacus", "tenseal", "dp-accounting", "numpy")
+    names = ("flwr", "torch", "opacus", "tenseal", "dp-accounting", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
