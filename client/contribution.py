@@ -46,9 +46,7 @@ def task(step: str, plan: Plan) -> Task:
     raise MalformedMessageError(f"the plan has no step {step!r}")
 
 
-def measure(
-    codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt
-) -> PrivateUpdate:
+def measure(codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
     """The sum of the bounded feature map over all records, plus Gaussian noise.
 
     Guarantees: adding or removing one record moves the sum by at most ``features.l2_sensitivity``

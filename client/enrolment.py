@@ -115,9 +115,7 @@ class Keys:
             raise NotEnoughSitesError("a share of every key-holder is needed")
         received = [
             share_from_bytes(
-                agreement.open(
-                    parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer]
-                )
+                agreement.open(parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer])
             )
             for dealer in holders
         ]
@@ -172,5 +170,3 @@ class Keys:
                 hint="bring the missing sites online, or make a plan without them",
             )
         return bodies
-
-

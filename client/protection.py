@@ -1,4 +1,4 @@
-"""From a private update to the encrypted one: quantise, pack, encrypt. Nothing else encrypts records' sums."""
+"""From a private update to the encrypted one: quantise, pack, encrypt."""
 
 from __future__ import annotations
 

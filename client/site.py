@@ -1,11 +1,11 @@
 """What a site keeps, in one folder of its own: identity, policy, approvals, ledger, keys, answers.
 
-    identity.key        Ed25519, mode 0600
-    policy.toml         where the records are and the most that may ever be spent on them
-    ledger.jsonl        everything ever spent
-    approved/HASH.json  plans this site said yes to
-    runs/HASH/          keys and answers of a run, mode 0700
-    site.log            what happened, for the site's own eyes
+identity.key        Ed25519, mode 0600
+policy.toml         where the records are and the most that may ever be spent on them
+ledger.jsonl        everything ever spent
+approved/HASH.json  plans this site said yes to
+runs/HASH/          keys and answers of a run, mode 0700
+site.log            what happened, for the site's own eyes
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ from common.privacy.update import PrivateUpdate
 from common.schema import Schema
 
 
-def train_locally(
-    codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt
-) -> PrivateUpdate:
+def train_locally(codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
     """A site's update of generator and discriminator in one round: float64[parameters].
 
     Guarantees: records are touched only by ``train.local_steps`` of DP-SGD on D, with Poisson sampling at
@@ -41,13 +39,9 @@ def train_locally(
     random = torch.Generator().manual_seed(int(Csprng().below(2**62, 1)[0]))
     fakes = Fakes(pair.generator, layout, start.prior, random)
     train_discriminator(pair.discriminator, layout.to_model(codes), layout, plan.train, fakes)
-    anchor = MomentLoss(
-        layout, start.singles, start.pairs, start.prior, plan.measure.single_weight**2
-    )
+    anchor = MomentLoss(layout, start.singles, start.pairs, start.prior, plan.measure.single_weight**2)
     train_generator(pair, plan.train, fakes, anchor, random)
-    return PrivateUpdate(
-        pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64), receipt
-    )
+    return PrivateUpdate(pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64), receipt)
 
 
 class Fakes:
@@ -74,7 +68,7 @@ class Fakes:
         return torch.cat([sample, conditions], dim=1)
 
 
-class CsprngDPOptimizer(DPOptimizer):
+class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
     """Opacus' optimiser with noise from our CSPRNG instead of torch's seeded generator."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, random: Csprng, train: Train) -> None:

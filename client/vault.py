@@ -24,7 +24,7 @@ from common.errors import (
     SignatureError,
 )
 from common.modalities.tabular import Codes
-from common.plan import MEASURE_STEP, PROOF_STEP, Plan
+from common.plan import PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     Contribute,
@@ -79,9 +79,7 @@ class Vault:
             refusal = Refused(code=error.code, message=error.message, hint=error.hint)
         except Exception as error:  # what went wrong stays here; its text could quote a record
             self.site.log.error("failed %s: %s", step, _where(error))
-            refusal = Refused(
-                code="internal", message="the site failed", hint="its log says where: site.log"
-            )
+            refusal = Refused(code="internal", message="the site failed", hint="its log says where: site.log")
         return self._signed(refusal, plan, step)
 
     def _signed(self, message: Message, plan: str, step: str) -> bytes:
@@ -147,9 +145,7 @@ class Vault:
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         task = contribution.task(step, plan)
         schema, codes = self._load(plan, keys.folder)
-        receipt = self.site.ledger.charge(
-            task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap
-        )
+        receipt = self.site.ledger.charge(task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap)
         update = task.run(codes, schema, plan, request.state, receipt)
         limit, packing = task.encoding(schema, plan)
         encrypted = encrypt_update(update, limit, packing, keys.joint())

@@ -13,10 +13,13 @@ from pathlib import Path
 APPLICATION = Path(__file__).resolve().parents[1]
 
 
+SIDES = {"site": "client.cli", "bench": "common.bench.cli"}
+
+
 def main() -> int:
-    """``fedcgan site ...`` is the site's command line, everything else the coordinator's."""
+    """``fedcgan site``, ``fedcgan bench``; everything else is the coordinator's command line."""
     sys.path.insert(0, str(APPLICATION))
-    side = "client" if sys.argv[1:2] == ["site"] else "server"
-    if side == "client":
+    module = SIDES.get(sys.argv[1] if len(sys.argv) > 1 else "", "server.cli")
+    if module != "server.cli":
         del sys.argv[1]
-    return int(import_module(f"{side}.cli").main())
+    return int(import_module(module).main())

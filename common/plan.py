@@ -166,7 +166,8 @@ class Plan(BaseModel):
     """A run.
 
     run: a name that no other run has; schema_hash: of the agreed schema; min_records, max_records:
-    what a site must hold to take part, public bounds; seed: of everything public (weights, batches of fakes), never of noise
+    what a site must hold to take part, public bounds; seed: of the
+    initial weights and of everything the coordinator draws, never of noise
     """
 
     model_config = _MODEL

@@ -14,9 +14,7 @@ _MEASURE_BITS = 18  # three counts a slot
 _FEWEST_LEVELS = 1000  # of a quantised update; below that rounding would be seen
 
 
-def make_plan(
-    config: SimulationConfig, schema: Schema, federation: Federation, run: str
-) -> Plan:
+def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, run: str) -> Plan:
     """The plan of a configuration. Raises PrivacyTargetError if the target cannot be met."""
     wanted, training = config.privacy, config.training
     check_target(wanted.epsilon, wanted.delta)
@@ -74,9 +72,7 @@ def _noise(config: SimulationConfig) -> tuple[float, float]:
         return measure, 1.0
 
     def everything(sigma: float) -> list[Mechanism]:
-        trained = SampledGaussian(
-            noise_multiplier=sigma, sample_rate=training.sample_rate, steps=steps
-        )
+        trained = SampledGaussian(noise_multiplier=sigma, sample_rate=training.sample_rate, steps=steps)
         return [*measured(measure), trained]
 
     return measure, calibrate(everything, wanted.epsilon, wanted.delta)

@@ -61,13 +61,10 @@ class Asking:
         }
         replies = self.send(sealed)
         return {
-            site: self._verified(site, sealed[site], raw, step, reply_kind)
-            for site, raw in replies.items()
+            site: self._verified(site, sealed[site], raw, step, reply_kind) for site, raw in replies.items()
         }
 
-    def _verified(
-        self, site: str, sent: bytes, raw: bytes, step: str, reply_kind: str
-    ) -> frames.Frame:
+    def _verified(self, site: str, sent: bytes, raw: bytes, step: str, reply_kind: str) -> frames.Frame:
         count = self.traffic.setdefault(site, {"up": 0, "down": 0})
         count["up"] += len(raw)
         count["down"] += len(sent)
@@ -124,21 +121,16 @@ class SecureSum:
             )
         with timed("add"):
             total = bfv.add(
-                EncryptedUpdate.from_bytes(raw, packing.chunks).ciphertext
-                for raw in ciphertexts.values()
+                EncryptedUpdate.from_bytes(raw, packing.chunks).ciphertext for raw in ciphertexts.values()
             )
             c1 = ring.to_bytes(total[:, 1])
         openers = self._openers(list(ciphertexts))
         holders = self._plan.federation.holders
         request = Open(c1=c1, seals=seals, openers=openers)
-        replies = self._asking(
-            step, {holders[opener - 1]: request for opener in openers}, Opened.kind
-        )
+        replies = self._asking(step, {holders[opener - 1]: request for opener in openers}, Opened.kind)
         with timed("combine"):
             partials = {
-                holders.index(site): half_from_bytes(
-                    Opened.from_bytes(frame.body).partial, packing.chunks
-                )
+                holders.index(site): half_from_bytes(Opened.from_bytes(frame.body).partial, packing.chunks)
                 for site, frame in replies.items()
             }
             slots = threshold.combine(total, partials, self._plan.federation.threshold)

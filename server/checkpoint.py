@@ -51,7 +51,8 @@ class Checkpoint:
         try:
             with safe_open(path, framework="numpy") as file:
                 public: dict[str, Any] = json.loads(file.metadata()["fedcgan"])
-                arrays = {name: file.get_tensor(name) for name in file.keys() if name in _ARRAYS}
+                stored = set(file.keys())
+                arrays = {name: file.get_tensor(name) for name in _ARRAYS if name in stored}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise StorageError(
                 f"the checkpoint {path} is damaged", hint="start the run again without --resume"

@@ -100,6 +100,4 @@ def _file() -> Path:
         file = Path(folder) / "datasets" / "randhie" / "src" / "randhie.csv"
         if file.exists():
             return file
-    raise DataError(
-        "the demo's records are not installed", hint="pip install statsmodels (it carries them)"
-    )
+    raise DataError("the demo's records are not installed", hint="pip install statsmodels (it carries them)")

@@ -28,9 +28,7 @@ from .aggregation import Asking, SecureSum
 
 def enrol(asking: Asking, schema: Schema) -> list[bytes]:
     """Ask every site to take part; their signed answers. Raises RefusedError or NotEnoughSitesError."""
-    request = Enrol(
-        plan=asking.plan.to_json(), table=schema.model_dump_json().encode()
-    )
+    request = Enrol(plan=asking.plan.to_json(), table=schema.model_dump_json().encode())
     return _frames(asking, "enrol", request, Enrolled.kind, asking.plan.federation.names)
 
 
@@ -55,9 +53,7 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> N
             enrolled=enrolled,
             committed=committed,
             pieces=pieces,
-            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()}
-            if site in holders
-            else {},
+            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()} if site in holders else {},
         )
         for site in plan.federation.names
     }
@@ -82,9 +78,7 @@ def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> No
         raise CryptoError("the new key does not open a known sum", hint="start a new run")
 
 
-def _frames(
-    asking: Asking, step: str, request: Message, reply_kind: str, sites: list[str]
-) -> list[bytes]:
+def _frames(asking: Asking, step: str, request: Message, reply_kind: str, sites: list[str]) -> list[bytes]:
     replies = asking(step, dict.fromkeys(sites, request), reply_kind)
     _require(list(replies), sites)
     return [replies[site].to_bytes() for site in sites]

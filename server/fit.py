@@ -56,9 +56,7 @@ def fit(
 
 def moment_loss(moments: Moments, layout: Layout) -> MomentLoss:
     """The loss that compares a generator with these moments."""
-    return MomentLoss(
-        layout, moments.singles, moments.pairs, moments.prior, moments.single_trust
-    )
+    return MomentLoss(layout, moments.singles, moments.pairs, moments.prior, moments.single_trust)
 
 
 def _start(generator: Generator, moments: Moments, layout: Layout) -> None:

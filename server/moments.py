@@ -95,7 +95,7 @@ def _to_simplex(values: Array) -> Array:
     ordered = np.sort(values)[::-1]
     excess = np.cumsum(ordered) - 1.0
     last = np.nonzero(ordered - excess / np.arange(1, len(values) + 1) > 0)[0][-1]
-    return np.maximum(values - excess[last] / (last + 1), 0.0)
+    return np.asarray(np.maximum(values - excess[last] / (last + 1), 0.0))
 
 
 def _centred(shares: Array, singles: Array, blocks: list[slice]) -> Array:
@@ -122,7 +122,7 @@ def _prior(pairs: Array, singles: Array, layout: Layout, blocks: list[slice]) ->
     prior = np.ones(1)
     for block in conditions:
         prior = np.outer(prior, singles[block]).ravel()
-    return prior / prior.sum()
+    return np.asarray(prior / prior.sum())
 
 
 def spectral_start(moments: Moments, layout: Layout, rank: int, ridge: float = 0.01) -> Array:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from common.errors import ProtocolError
 from common.generator import ReleasedGenerator
-from common.models.pair import Pair, load
 from common.modalities.layout import Layout
+from common.models.pair import Pair, load
 from common.plan import Plan
 from common.privacy.accounting import epsilon
 from common.schema import Schema
@@ -18,9 +18,7 @@ from .checkpoint import Checkpoint
 from .moments import Moments
 
 
-def released_generator(
-    plan: Plan, schema: Schema, state: Checkpoint, moments: Moments
-) -> ReleasedGenerator:
+def released_generator(plan: Plan, schema: Schema, state: Checkpoint, moments: Moments) -> ReleasedGenerator:
     """The averaged generator of a finished run, with the released prior of its conditions."""
     if state.average is None or state.rounds_done < plan.train.rounds:
         raise ProtocolError("the run is not finished", hint="resume it first")

@@ -22,6 +22,7 @@ from common.modalities.layout import Layout
 from common.models.pair import Pair, to_vector
 from common.plan import MEASURE_STEP, Plan, train_step
 from common.privacy.accounting import epsilon
+from common.privacy.mechanism import Mechanism
 from common.schema import Schema
 
 from .aggregation import Asking, SecureSum, Send
@@ -38,9 +39,7 @@ class Coordinator:
     carry the full noise; everything computed from them here is post-processing.
     """
 
-    def __init__(
-        self, plan: Plan, schema: Schema, identity: Identity, send: Send, folder: Path
-    ) -> None:
+    def __init__(self, plan: Plan, schema: Schema, identity: Identity, send: Send, folder: Path) -> None:
         if schema.hash != plan.schema_hash:
             raise ConfigError("the schema is not the one of the plan")
         self._plan = plan
@@ -99,7 +98,8 @@ class Coordinator:
 
     def _train(self, number: int) -> None:
         plan, state = self._plan, self._checkpoint
-        assert state.parameters is not None and state.average is not None
+        assert state.parameters is not None
+        assert state.average is not None
         with self._phase("train"):
             emit("train", number - 1, plan.train.rounds, self._spent(number - 1))
             moments = self.moments
@@ -144,7 +144,7 @@ class Coordinator:
 
     def _spent(self, rounds: int) -> float:
         """Epsilon of the released model so far, from the plan alone."""
-        done = [self._plan.measure.mechanism, *[self._plan.train.mechanism] * rounds]
+        done: list[Mechanism] = [self._plan.measure.mechanism, *[self._plan.train.mechanism] * rounds]
         return epsilon(done, self._plan.privacy.delta)
 
     @contextmanager

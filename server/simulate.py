@@ -31,10 +31,11 @@ RUN_FOLDER = ".run"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished simulation: where the release lies, and its report."""
+    """A finished simulation: where the release lies, its report, and an example of conditions."""
 
     folder: Path
     report: dict[str, Any]
+    example: dict[str, str]
 
 
 def load_inputs(config: SimulationConfig, folder: Path) -> tuple[pd.DataFrame, Schema]:
@@ -53,6 +54,7 @@ def simulate(
     start = time.perf_counter()
     stopwatch.seconds.clear()
     folder = out / RUN_FOLDER
+    emit("prepare", 0, 1, 0.0)
     run = Run.open(folder) if resume else prepare(config, frame, schema, folder)
     engines.run(config.engine, folder, len(run.plan.federation.sites))
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
@@ -65,7 +67,8 @@ def simulate(
     text = json.dumps(report, indent=2)
     write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
     emit("release", 1, 1, report["epsilon"])
-    return Outcome(out, report)
+    example = {c.name: str(c.categories[-1]) for c in schema.conditions}
+    return Outcome(out, report, example)
 
 
 def _generator(run: Run, state: Checkpoint) -> ReleasedGenerator:

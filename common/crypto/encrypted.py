@@ -27,7 +27,6 @@ class EncryptedUpdate:
         return cls(_parse(raw, DATA_LEVEL, chunks, *CIPHERTEXT_SHAPE))
 
 
-
 def half_from_bytes(raw: bytes, chunks: int) -> Residues:
     """``c1`` of a sum, or a partial decryption: uint64[chunks, 2, N]."""
     return _parse(raw, DATA_LEVEL, chunks, *PARTIAL_SHAPE)

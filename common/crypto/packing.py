@@ -24,7 +24,7 @@ Integers = NDArray[np.int64]
 class Packing:
     """How ``count`` values travel in ciphertexts.
 
-    field_bits: bits of a field, values and headroom together, 2 .. 56
+    field_bits: bits of a field, values and headroom together, 2 .. 55
     sites: the largest number of contributions in a sum
     count: number of values
     """
@@ -34,7 +34,7 @@ class Packing:
     count: int
 
     def __post_init__(self) -> None:
-        if not 2 <= self.field_bits <= SLOT_BITS or self.sites < 1 or self.count < 1:
+        if not 2 <= self.field_bits < SLOT_BITS or self.sites < 1 or self.count < 1:
             raise HeadroomError(f"impossible packing {self}")
         if self.max_value < 1:
             raise HeadroomError(
@@ -42,8 +42,7 @@ class Packing:
                 hint="fewer sites in one sum or more bits a value",
             )
         largest = sum(
-            (self.sites * self.max_value) << (self.field_bits * field)
-            for field in range(self.per_slot)
+            (self.sites * self.max_value) << (self.field_bits * field) for field in range(self.per_slot)
         )
         if largest >= PLAIN_MODULUS:
             raise HeadroomError(f"a sum of {self.sites} could reach the plaintext modulus")
@@ -71,11 +70,11 @@ class Packing:
             raise HeadroomError(f"values outside [0, {self.max_value}] cannot be added safely")
         fields = np.zeros(self.chunks * (N - 1) * self.per_slot, np.int64)
         fields[: self.count] = values
-        fields = fields.reshape(self.per_slot, self.chunks, N - 1)
+        rows = fields.reshape(self.per_slot, self.chunks, N - 1)
         slots = np.ones((self.chunks, N), np.int64)
         slots[:, 1:] = 0
         for field in range(self.per_slot):
-            slots[:, 1:] |= fields[field] << (self.field_bits * field)
+            slots[:, 1:] |= rows[field] << (self.field_bits * field)
         return slots
 
     def unpack_sum(self, slots: Integers, contributors: int) -> Integers:
@@ -86,9 +85,7 @@ class Packing:
         if slots.shape != (self.chunks, N) or not 1 <= contributors <= self.sites:
             raise NotASumError(f"not a sum of {contributors} contributions: shape {slots.shape}")
         mask = (1 << self.field_bits) - 1
-        fields = np.stack(
-            [(slots[:, 1:] >> (self.field_bits * f)) & mask for f in range(self.per_slot)]
-        )
+        fields = np.stack([(slots[:, 1:] >> (self.field_bits * f)) & mask for f in range(self.per_slot)])
         over = slots[:, 1:] >> (self.field_bits * self.per_slot)
         counted = (slots[:, 0] == contributors).all()
         if not counted or over.any() or fields.max() > contributors * self.max_value:

@@ -46,11 +46,11 @@ class Modulus:
     def add(self, a: Residues, b: Residues) -> Residues:
         """a + b mod q."""
         total = a + b
-        return np.where(total >= self.q, total - self.q, total)
+        return np.asarray(np.where(total >= self.q, total - self.q, total))
 
     def sub(self, a: Residues, b: Residues) -> Residues:
         """a - b mod q."""
-        return np.where(a >= b, a - b, a + self.q - b)
+        return np.asarray(np.where(a >= b, a - b, a + self.q - b))
 
     def mul(self, a: Residues, b: Residues) -> Residues:
         """a * b mod q, element by element: the ring product when both are in NTT form."""
@@ -65,7 +65,7 @@ class Modulus:
         low = a * b
         carry = (low != 0).astype(np.uint64)
         total = _high_word(a, b) + _high_word(low * self._neg_inverse, self.q) + carry
-        return np.where(total >= self.q, total - self.q, total)
+        return np.asarray(np.where(total >= self.q, total - self.q, total))
 
 
 def _high_word(a: Residues, b: Residues) -> Residues:
@@ -73,7 +73,7 @@ def _high_word(a: Residues, b: Residues) -> Residues:
     a_low, a_high, b_low, b_high = a & _LOW, a >> _32, b & _LOW, b >> _32
     middle = a_high * b_low + ((a_low * b_low) >> _32)
     cross = a_low * b_high + (middle & _LOW)
-    return a_high * b_high + (middle >> _32) + (cross >> _32)
+    return np.asarray(a_high * b_high + (middle >> _32) + (cross >> _32))
 
 
 KEY_LEVEL = Modulus(KEY_PRIMES)

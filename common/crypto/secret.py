@@ -92,9 +92,7 @@ class KeyShare:
     def __repr__(self) -> str:
         return f"KeyShare(index={self.index}, secret)"
 
-    def partial_decryption(
-        self, c1: Residues, subset: tuple[int, ...], threshold: int
-    ) -> Residues:
+    def partial_decryption(self, c1: Residues, subset: tuple[int, ...], threshold: int) -> Residues:
         """d_j = lambda_j S_j c1 + e, with e uniform in [-2**53, 2**53) from a CSPRNG.
 
         c1: uint64[chunks, 2, N] in NTT form; subset: the indices (1-based) that open together.

@@ -24,7 +24,5 @@ def read_secret(path: Path) -> bytes:
     """Read a secret file; refuses one that others can read."""
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        raise CryptoError(
-            f"{path.name} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}"
-        )
+        raise CryptoError(f"{path.name} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}")
     return path.read_bytes()

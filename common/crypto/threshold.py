@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import CryptoError, NotEnoughSitesError
 from .bfv import PublicKey, decode
-from .ring import DATA_LEVEL, DATA_PRIMES, KEY_LEVEL, KEY_PRIMES, N, Modulus, Residues, to_bytes
+from .ring import DATA_LEVEL, DATA_PRIMES, KEY_LEVEL, KEY_PRIMES, Modulus, N, Residues, to_bytes
 
 
 def common_reference(seed: bytes) -> Residues:
@@ -43,9 +43,7 @@ def joint_key(pieces: Sequence[Residues], a: Residues) -> PublicKey:
     return PublicKey(reduce(KEY_LEVEL.add, pieces), a)
 
 
-def combine(
-    ciphertext_sum: Residues, partials: Mapping[int, Residues], threshold: int
-) -> NDArray[np.int64]:
+def combine(ciphertext_sum: Residues, partials: Mapping[int, Residues], threshold: int) -> NDArray[np.int64]:
     """Open a sum: decode(c0 + sum_j d_j). Returns the slots, int64[chunks, N].
 
     ciphertext_sum: uint64[chunks, 2, 2, N]; partials: key-holder's index -> uint64[chunks, 2, N],

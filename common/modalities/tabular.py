@@ -61,8 +61,8 @@ def _encode_column(series: pd.Series, column: CategoryColumn | NumberColumn) -> 
 def _category_codes(series: pd.Series, column: CategoryColumn) -> Codes:
     if isinstance(column.categories[0], int):
         numbers = pd.to_numeric(series, errors="coerce")
-        return pd.Index(column.categories).get_indexer(numbers.to_numpy()).astype(np.int64)
-    texts = series.astype("string").to_numpy(dtype=object, na_value=None)
+        return pd.Index(column.categories).get_indexer(pd.Index(numbers)).astype(np.int64)
+    texts = pd.Index(series.astype("str"), dtype=object)
     return pd.Index(column.categories, dtype=object).get_indexer(texts).astype(np.int64)
 
 
@@ -119,25 +119,23 @@ def _decode_column(
     return pd.Series(np.where(absent, np.nan, values))
 
 
-def _draw_numbers(
-    codes: Codes, column: NumberColumn, random: np.random.Generator
-) -> NDArray[np.float64]:
+def _draw_numbers(codes: Codes, column: NumberColumn, random: np.random.Generator) -> NDArray[np.float64]:
     step = 10.0**-column.decimals
     low, high = column.bounds
     starts = np.array([low, *column.cuts])
     ends = np.array([*column.cuts, high + step])  # the last bin includes the upper bound
     bins = np.clip(codes - len(column.atoms), 0, len(starts) - 1)
     position = random.random(len(codes))
+    start, width = starts[bins], ends[bins] - starts[bins]
+    values = start + position * width
     if column.scale == "log":
-        a, b = starts[bins] + step, ends[bins] + step
-        values = a * (b / a) ** position - step
-    else:
-        values = starts[bins] + position * (ends[bins] - starts[bins])
+        above = start > 0  # a bin that starts at zero has no logarithm; it stays uniform
+        values[above] = start[above] * (1 + width[above] / start[above]) ** position[above]
     values = np.floor(np.round(values / step, 6)) * step
-    values = np.clip(values, starts[bins], np.maximum(ends[bins] - step, starts[bins]))
+    values = np.clip(values, start, np.maximum(start + width - step, start))
     atoms = codes < len(column.atoms)
     values[atoms] = np.array([*column.atoms, 0.0])[codes[atoms]]
-    return np.round(values, column.decimals)
+    return np.asarray(np.round(values, column.decimals))
 
 
 @dataclass(frozen=True)
@@ -194,4 +192,4 @@ class GramFeatures:
         size = int(self.offsets[-1])
         gram = np.zeros((size, size))
         gram[self.indices] = total / self.weights
-        return gram + gram.T - np.diag(np.diag(gram))
+        return np.asarray(gram + gram.T - np.diag(np.diag(gram)))

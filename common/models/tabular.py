@@ -37,8 +37,7 @@ class ColumnSoftmax(nn.Module):
         return padded.flatten(1)[:, self._buffer("_inside")]
 
     def _buffer(self, name: str) -> Tensor:
-        buffer = self.get_buffer(name)
-        return buffer
+        return self.get_buffer(name)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """[B, F]: each column sums to 1."""

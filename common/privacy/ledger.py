@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -24,7 +24,7 @@ from ..errors import BudgetExceededError, LedgerError, ReplayError
 from .accounting import epsilon
 from .mechanism import Mechanism
 
-UNIT = "add/remove one record"
+UNIT: Final = "add/remove one record"
 _MAKER = object()  # only this module can make receipts
 
 
@@ -149,7 +149,7 @@ class Ledger:
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
         try:
-            file = open(self.path, "r+b")
+            file = open(self.path, "r+b")  # noqa: SIM115 - closed below
         except FileNotFoundError as error:
             raise LedgerError(
                 f"there is no ledger at {self.path}",

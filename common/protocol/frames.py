@@ -57,9 +57,7 @@ class Frame:
 
 def sign(identity: Identity, kind: str, plan: str, step: str, sender: str, body: bytes) -> Frame:
     """A signed frame around ``body``."""
-    header = Header(
-        kind=kind, plan=plan, step=step, sender=sender, digest=hashlib.sha256(body).digest()
-    )
+    header = Header(kind=kind, plan=plan, step=step, sender=sender, digest=hashlib.sha256(body).digest())
     return Frame(header, identity.sign(_DOMAIN + header._to_bytes()), body)
 
 

@@ -74,5 +74,3 @@ def _run_ray(sites: int) -> None:
 
 def _python_path() -> Iterable[str]:
     return [entry for entry in sys.path if entry]
-
-

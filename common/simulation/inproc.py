@@ -80,7 +80,10 @@ class InProcessGrid(Grid):
         return [self._replies.pop(i) for i in message_ids if i in self._replies]
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,  # noqa: ARG002
     ) -> Iterable[Message]:
         """Push, then pull: nobody is late in one process."""
         return self.pull_messages(self.push_messages(messages))
@@ -94,5 +97,3 @@ def _over_the_wire(message: Message) -> tuple[str, Message]:
     assert isinstance(received, Message)
     received.metadata.__dict__["_message_id"] = identifier
     return identifier, received
-
-

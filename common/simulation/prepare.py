@@ -1,8 +1,8 @@
 """Make a run folder: split the records, set up each site's own folder, write the plan, approve it.
 
-    run/plan.json  schema.toml  holdout.parquet   for the researcher who simulates
-    run/sites/NAME/                               what a site would keep on its own machine
-    run/coordinator/                              what the coordinator would keep
+run/plan.json  schema.toml  holdout.parquet   for the researcher who simulates
+run/sites/NAME/                               what a site would keep on its own machine
+run/coordinator/                              what the coordinator would keep
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ class Run:
         return pd.concat(parts, ignore_index=True)
 
 
-def prepare(
-    config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folder: Path
-) -> Run:
+def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folder: Path) -> Run:
     """A fresh run folder at ``folder``; whatever was there is removed. Raises typed errors early."""
     random = np.random.default_rng(config.seed)
     held_out = hold_out(frame, schema.subject, config.data.holdout, random)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -16,6 +14,7 @@ from ..modalities.tabular import encode
 from ..plan import Plan
 from ..privacy.accounting import epsilon
 from ..privacy.ledger import UNIT
+from ..versions import versions
 from .prepare import Run
 
 REPORT_VERSION = 1
@@ -37,9 +36,7 @@ class Costs:
     upload_ratio_float32: float
 
 
-def build(
-    run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, costs: Costs
-) -> dict[str, Any]:
+def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, costs: Costs) -> dict[str, Any]:
     """The report as JSON-ready content; its keys are described in docs/report.md."""
     plan = run.plan
     return {
@@ -60,7 +57,7 @@ def build(
         "plan": plan.hash,
         "schema": plan.schema_hash,
         "seed": plan.seed,
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -108,8 +105,3 @@ def _quality(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None) -
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _versions() -> dict[str, str]:
-    names = ("flwr", "torch", "opacus", "tenseal", "dp-accounting", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -47,9 +47,7 @@ def _by_column(frame: pd.DataFrame, sites: Sites) -> tuple[list[str], Indices]:
     return [f"site-{value}" for value in values], codes.astype(np.int64)
 
 
-def _dirichlet(
-    frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.random.Generator
-) -> Indices:
+def _dirichlet(frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.random.Generator) -> Indices:
     """Each class's subjects are spread over sites with proportions from Dirichlet(alpha).
 
     A subject's class is that of its first row (Hsu, Qi, Brown 2019).

@@ -1,0 +1,1 @@
+"""Measurements anyone can repeat. Not part of a run: here, and only here, one process plays all parties."""

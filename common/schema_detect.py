@@ -1,0 +1,105 @@
+"""Propose a schema for a person to edit. What it proposes is declared by that person, not measured.
+
+Looking at records to write a public schema is a leak unless somebody rounds and widens what is seen;
+so bounds are rounded outward to one significant digit, and the file says what to check.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .errors import DataError
+from .schema import CategoryColumn, NumberColumn, Schema
+
+_MOST_CATEGORIES = 20
+_BINS = 10
+
+HEADER = """\
+# Proposed from a table, for a person to edit. Declared, not measured: whatever stays in this file
+# becomes public and is not protected by the privacy budget.
+#   - widen bounds to what is possible, not what was seen
+#   - list categories that could occur, not only those that did
+#   - set condition = true for the columns the generator should take as inputs
+#   - name the subject column, if a person may have several records
+
+"""
+
+
+def detect(frame: pd.DataFrame, name: str) -> Schema:
+    """A schema that the table fits. Raises DataError if a column fits no type."""
+    if frame.empty:
+        raise DataError("the table has no rows", hint="a proposal needs at least one record")
+    columns = [_column(str(label), frame[label]) for label in frame.columns]
+    if not any(isinstance(column, CategoryColumn) for column in columns):
+        raise DataError(
+            "no column looks like a category, so none can be a condition",
+            hint=f"a condition has at most {_MOST_CATEGORIES} different values",
+        )
+    _choose_condition(columns)
+    return Schema(name=name, columns=tuple(columns))
+
+
+def _choose_condition(columns: list[CategoryColumn | NumberColumn]) -> None:
+    """The last category without missing values; a person will know better."""
+    for position in range(len(columns) - 1, -1, -1):
+        column = columns[position]
+        if isinstance(column, CategoryColumn) and not column.missing:
+            columns[position] = column.model_copy(update={"condition": True})
+            return
+    raise DataError("every category column has missing values; none can be a condition")
+
+
+def _column(label: str, series: pd.Series) -> CategoryColumn | NumberColumn:
+    missing = bool(series.isna().any())
+    present = series.dropna()
+    if not pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series):
+        values = sorted(present.astype(str).unique())
+        if not 2 <= len(values) <= 1000:
+            raise DataError(
+                f"column {label!r} is text with {len(values)} different values",
+                hint="drop it (an identifier is never modelled), or group its values",
+            )
+        return CategoryColumn(name=label, categories=tuple(values), missing=missing)
+    numbers = present.to_numpy(np.float64)
+    whole = bool((numbers == np.floor(numbers)).all())
+    if whole and len(np.unique(numbers)) == 2:
+        return CategoryColumn(
+            name=label, categories=tuple(int(v) for v in np.unique(numbers)), missing=missing
+        )
+    return _number(label, numbers, whole, missing)
+
+
+def _number(label: str, numbers: np.ndarray, whole: bool, missing: bool) -> NumberColumn:
+    low, high = _outward(float(numbers.min()), -1), _outward(float(numbers.max()), +1)
+    if low >= high:
+        high = low + 1.0
+    decimals = 0 if whole else min(4, _decimals(numbers))
+    steps = np.linspace(low, high, _BINS + 1)[1:-1]
+    cuts = sorted({float(round(step, decimals)) for step in steps} - {low})
+    zeros = (0.0,) if low <= 0 <= high and float((numbers == 0).mean()) > 0.05 and not whole else ()
+    return NumberColumn(
+        name=label,
+        bounds=(low, high),
+        decimals=decimals,
+        cuts=tuple(cut for cut in cuts if low < cut < high),
+        atoms=zeros,
+        missing=missing,
+    )
+
+
+def _outward(value: float, direction: int) -> float:
+    """Rounded away from the middle to one significant digit."""
+    if value == 0.0:
+        return 0.0
+    unit = 10.0 ** math.floor(math.log10(abs(value)))
+    rounded = (math.ceil if direction > 0 else math.floor)(value / unit) * unit
+    return float(f"{rounded:.10g}")
+
+
+def _decimals(numbers: np.ndarray) -> int:
+    """Digits after the point that the first thousand values need."""
+    texts = (f"{value:.9f}".rstrip("0") for value in numbers[:1000])
+    return max((len(text.partition(".")[2]) for text in texts), default=0)

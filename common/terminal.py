@@ -1,0 +1,61 @@
+"""What every command has in common: one JSON envelope, errors with a hint, fixed exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from .errors import FedcganError, InterruptedRunError, RefusedError, StorageError, exit_code_of
+
+ENVELOPE_VERSION = 1
+
+output = Console()
+messages = Console(stderr=True)
+
+
+def print_result(data: dict[str, Any], as_json: bool, human: Callable[[], None]) -> None:
+    """The result of a command: an envelope on standard output, or ``human()``."""
+    if as_json:
+        _print_json({"status": "ok", "data": data})
+    else:
+        human()
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command line; every failure becomes a code, a hint and an exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        command()
+    except FedcganError as error:
+        return _report(error, as_json)
+    except KeyboardInterrupt:
+        stopped = InterruptedRunError(
+            "stopped; what was finished is kept", hint="run again with --resume to go on from there"
+        )
+        return _report(stopped, as_json)
+    except OSError as error:
+        return _report(StorageError(f"{error.strerror}: {error.filename}"), as_json)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def _report(error: FedcganError, as_json: bool) -> int:
+    code = error.refusal_code if isinstance(error, RefusedError) else error.code
+    if as_json:
+        detail = {"code": code, "message": error.message, "hint": error.hint}
+        _print_json({"status": "error", "error": detail})
+    else:
+        messages.print(f"[bold red]error[/] [dim]{code}[/]", end="  ", highlight=False)
+        messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
+        if error.hint:
+            messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)
+    return exit_code_of(code)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"schema_version": ENVELOPE_VERSION, **content}, indent=2) + "\n")

@@ -1,0 +1,165 @@
+"""The command line of coordinators, researchers and analysts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.terminal import guarded, output, print_result
+
+app = typer.Typer(
+    name="fedcgan",
+    help="Federated conditional GANs with differential privacy; nobody holds the key.",
+    epilog="Also: fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+schema_app = typer.Typer(help="Schemas: the agreed, public description of a table.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("demo-release"),
+    seed: Annotated[int, typer.Option(min=0, help="Of everything public; never of noise.")] = 0,
+    engine: Annotated[str, typer.Option(help="inproc or ray.")] = "inproc",
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """The main job: six institutions train one generator on 20,190 real person-years, encrypted."""
+    from .demo import config, records
+
+    settings = config(seed).model_copy(update={"engine": _engine(engine)})
+    frame, schema = records()
+    _simulate(settings, frame, schema, out, resume, as_json)
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Argument(help="TOML file; see docs/simulate.md.")],
+    out: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("release"),
+    engine: Annotated[str | None, typer.Option(help="inproc or ray; overrides the file.")] = None,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Run a federation over your own table on this machine."""
+    from common.config import SimulationConfig
+
+    from .simulate import load_inputs
+
+    settings = SimulationConfig.load(config)
+    if engine is not None:
+        settings = settings.model_copy(update={"engine": _engine(engine)})
+    frame, schema = load_inputs(settings, config.parent)
+    _simulate(settings, frame, schema, out, resume, as_json)
+
+
+def _engine(name: str) -> str:
+    from common.errors import ConfigError
+
+    if name not in ("inproc", "ray"):
+        raise ConfigError(f"there is no engine {name!r}", hint="engines are: inproc, ray")
+    return name
+
+
+def _simulate(settings, frame, schema, out: Path, resume: bool, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+    from .progress import shown
+    from .simulate import simulate as run
+    from .summary import print_summary
+
+    with shown(settings.privacy.epsilon, quiet=as_json):
+        outcome = run(settings, frame, schema, out, resume)
+    print_result(outcome.report, as_json, lambda: print_summary(outcome))
+
+
+@app.command()
+def sample(
+    n: Annotated[int, typer.Option("--n", min=1, help="How many records.")] = 1000,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A condition, e.g. health=poor; may be repeated.")
+    ] = None,
+    source: Annotated[Path, typer.Option("--from", help="A release.")] = Path("demo-release"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="CSV or Parquet; standard output if not given."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Draw synthetic records from a released generator. Conditions are exact; nothing is rejected."""
+    from common.generator import ReleasedGenerator
+    from common.tables import write_table
+
+    wanted = dict(_condition(text) for text in where or [])
+    records = ReleasedGenerator.load(source).sample(n, wanted, seed)
+    if out is not None:
+        write_table(records, out)
+        facts = {"records": len(records), "path": str(out), "where": wanted}
+        print_result(facts, as_json, lambda: output.print(f"{n} records in {out}", highlight=False))
+    elif as_json:
+        print_result({"records": records.to_dict("records"), "where": wanted}, True, lambda: None)
+    else:
+        typer.echo(records.to_csv(index=False), nl=False)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    from common.errors import ConfigError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--where {text!r} is not NAME=VALUE", hint="e.g. --where health=poor")
+    return name, value
+
+
+@schema_app.command("detect")
+def schema_detect(
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="TOML file to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Propose a schema for a person to edit."""
+    from common.schema_detect import HEADER, detect
+    from common.tables import read_table, write_whole
+
+    schema = detect(read_table(table), table.stem)
+    text = HEADER + schema.to_toml()
+    if out is not None:
+        write_whole(out, lambda path: path.write_text(text, "utf-8"))
+    print_result(
+        {"schema": schema.model_dump(mode="json"), "path": str(out) if out else None},
+        as_json,
+        lambda: typer.echo(f"{out}: {len(schema.columns)} columns, to be edited" if out else text),
+    )
+
+
+@schema_app.command("show")
+def schema_show(path: Annotated[Path, typer.Argument(help="TOML file.")], as_json: Json = False) -> None:
+    """Check a schema and show it."""
+    from common.schema import Schema
+
+    from .summary import print_schema
+
+    schema = Schema.load(path)
+    data = {"schema": schema.model_dump(mode="json"), "hash": schema.hash}
+    print_result(data, as_json, lambda: print_schema(schema))
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Versions of this program and what it stands on."""
+    from common.versions import versions
+
+    found = versions()
+    lines = "\n".join(f"{name} {value}" for name, value in found.items())
+    print_result(found, as_json, lambda: typer.echo(lines))
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    return guarded(lambda: app(standalone_mode=True))

@@ -1,0 +1,100 @@
+"""A run as it goes: phase, round, time left, epsilon so far. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from common.events import Event, listening
+from common.terminal import messages
+
+PHASES = {
+    "prepare": "split records, calibrate noise",
+    "enrol": "sites check and approve the plan",
+    "keys": "joint key, held by nobody",
+    "measure": "one noisy sum of two-way counts",
+    "fit": "generator fitted to released sums",
+    "train": "local DP-SGD, encrypted updates",
+    "release": "synthetic records and report",
+}
+
+
+@contextmanager
+def shown(target: float, quiet: bool) -> Iterator[None]:
+    """Show the events of the block on standard error."""
+    if quiet:
+        yield
+    elif messages.is_terminal:
+        with _bars(target) as listener, listening(listener):
+            yield
+    else:
+        with listening(_Lines(target)):
+            yield
+
+
+class _Lines:
+    """One line when a phase starts and at every tenth of it."""
+
+    def __init__(self, target: float) -> None:
+        self._target = target
+        self._last: tuple[str, int] | None = None
+
+    def __call__(self, event: Event) -> None:
+        tenth = 10 * event.done // max(1, event.total)
+        if self._last != (event.phase, tenth):
+            self._last = event.phase, tenth
+            messages.print(
+                f"{event.phase:8} {event.done}/{event.total}  "
+                f"epsilon {event.epsilon:.3f} of {self._target:g}  {PHASES[event.phase]}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+@contextmanager
+def _bars(target: float) -> Iterator[_Bars]:
+    progress = Progress(
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("[bold]{task.fields[phase]:8}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:>4}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        TextColumn("[cyan]ε {task.fields[epsilon]:.3f}[/] of " + f"{target:g}"),
+        TextColumn("[dim]{task.description}"),
+        console=messages,
+    )
+    with progress:
+        yield _Bars(progress)
+
+
+class _Bars:
+    """One bar a phase."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.phase not in self._tasks:
+            self._finish_earlier()
+            self._tasks[event.phase] = self._progress.add_task(
+                PHASES[event.phase], total=event.total, phase=event.phase, epsilon=event.epsilon
+            )
+        task = self._tasks[event.phase]
+        self._progress.update(task, completed=event.done, total=event.total, epsilon=event.epsilon)
+
+    def _finish_earlier(self) -> None:
+        for task in self._progress.tasks:
+            self._progress.update(task.id, completed=task.total)

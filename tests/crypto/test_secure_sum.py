@@ -1,0 +1,166 @@
+"""The whole sum: bit-equal to integers added in the clear, for every subset that may open it."""
+
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.crypto import bfv, ring, threshold
+from common.crypto.encrypted import EncryptedUpdate, half_from_bytes
+from common.crypto.packing import Packing
+from common.crypto.ring import DATA_LEVEL, DATA_PRIMES, N
+from common.crypto.secret import SMUDGING_BITS, KeyPiece, KeyShare
+from common.errors import CryptoError, MalformedMessageError, NotASumError, NotEnoughSitesError
+
+
+@cache
+def parties(holders: int, least: int) -> tuple[bfv.PublicKey, list[KeyShare], list[KeyPiece]]:
+    a = threshold.common_reference(f"{holders}/{least}".encode())
+    pieces = [KeyPiece() for _ in range(holders)]
+    dealt = [piece.deal(least, holders) for piece in pieces]
+    shares = [KeyShare(j + 1, [deal[j] for deal in dealt]) for j in range(holders)]
+    return threshold.joint_key([piece.public(a) for piece in pieces], a), shares, pieces
+
+
+def encrypted_sum(key, packing, values):
+    return bfv.add([bfv.encrypt(key, packing.pack(row)) for row in values])
+
+
+def opened(total, shares, subset, least):
+    partials = {j: shares[j - 1].partial_decryption(total[:, 1], subset, least) for j in subset}
+    return threshold.combine(total, partials, least)
+
+
+@given(
+    holders=st.integers(2, 5),
+    sites=st.integers(2, 9),
+    field_bits=st.integers(8, 55),
+    count=st.integers(1, 40_000),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+@settings(max_examples=12, deadline=None)
+def test_sum_is_bit_equal_to_the_clear_sum(holders, sites, field_bits, count, seed, data):
+    least = data.draw(st.integers(2, holders))
+    key, shares, _ = parties(holders, least)
+    packing = Packing(field_bits=field_bits, sites=sites, count=count)
+    random = np.random.default_rng(seed)
+    values = random.integers(0, packing.max_value + 1, (sites, count))
+    values[:, 0] = packing.max_value  # the fullest field
+    subset = tuple(sorted((random.permutation(holders)[:least] + 1).tolist()))
+    total = encrypted_sum(key, packing, values)
+    slots = opened(total, shares, subset, least)
+    assert np.array_equal(packing.unpack_sum(slots, sites), values.sum(0))
+
+
+@pytest.mark.parametrize(("holders", "least"), [(3, 2), (4, 3), (5, 3)])
+def test_every_subset_opens_the_same_sum(holders, least):
+    key, shares, _ = parties(holders, least)
+    packing = Packing(field_bits=14, sites=3, count=100)
+    values = np.random.default_rng(1).integers(0, packing.max_value + 1, (3, 100))
+    total = encrypted_sum(key, packing, values)
+    for size in range(least, holders + 1):
+        for subset in combinations(range(1, holders + 1), size):
+            slots = opened(total, shares, subset, least)
+            assert np.array_equal(packing.unpack_sum(slots, 3), values.sum(0))
+
+
+def test_fewer_than_threshold_shares_open_nothing():
+    key, shares, _ = parties(5, 3)
+    packing = Packing(field_bits=14, sites=3, count=1000)
+    values = np.random.default_rng(2).integers(0, packing.max_value + 1, (3, 1000))
+    total = encrypted_sum(key, packing, values)
+    with pytest.raises(NotEnoughSitesError):
+        shares[0].partial_decryption(total[:, 1], (1, 2), 3)
+    with pytest.raises(NotEnoughSitesError):
+        threshold.combine(total, {1: total[:, 1]}, 3)
+    # two that ignore the rule and pretend the threshold were two
+    partials = {j: shares[j - 1].partial_decryption(total[:, 1], (1, 2), 2) for j in (1, 2)}
+    slots = threshold.combine(total, partials, 2)
+    fields = slots[:, 1:].ravel() & ((1 << 14) - 1)
+    assert not np.array_equal(fields[: len(values.sum(0))], values.sum(0))
+    with pytest.raises(NotASumError):
+        packing.unpack_sum(slots, 3)
+
+
+def test_one_wrong_partial_is_noticed():
+    key, shares, _ = parties(4, 3)
+    packing = Packing(field_bits=14, sites=3, count=10)
+    total = encrypted_sum(key, packing, np.ones((3, 10), np.int64))
+    partials = {j: shares[j - 1].partial_decryption(total[:, 1], (1, 2, 3), 3) for j in (1, 2, 3)}
+    partials[2] = DATA_LEVEL.add(partials[2], np.ones_like(partials[2]))
+    slots = threshold.combine(total, partials, 3)
+    assert np.array_equal(packing.unpack_sum(slots, 3), np.full(10, 3))  # one unit of noise: harmless
+    partials[2] = np.roll(partials[2], 1, axis=-1)
+    with pytest.raises(NotASumError):
+        packing.unpack_sum(threshold.combine(total, partials, 3), 3)
+
+
+def test_smudging_hides_the_honest_noise_and_leaves_room():
+    """Noise of a sum of 32 contributions is at least 2**40 times below one smudging (design value)."""
+    key, _, pieces = parties(3, 2)
+    secret = pieces[0]._secret
+    for piece in pieces[1:]:
+        secret = ring.KEY_LEVEL.add(secret, piece._secret)
+    zeros = np.zeros((1, N), np.int64)
+    total = bfv.add([bfv.encrypt(key, zeros) for _ in range(32)])
+    phase = DATA_LEVEL.add(total[:, 0], DATA_LEVEL.mul(total[:, 1], secret[: len(DATA_PRIMES)]))
+    worst = largest_coefficient(phase[0])
+    assert 0 < worst * 2**40 <= 2**SMUDGING_BITS
+    largest_sum = 32 * 2**SMUDGING_BITS + worst  # all of the largest roster open together
+    modulus = DATA_PRIMES[0] * DATA_PRIMES[1]
+    assert largest_sum < modulus // (2 * ring.PLAIN_MODULUS)
+
+
+def largest_coefficient(polynomial: np.ndarray) -> int:
+    """The largest absolute coefficient of a small polynomial in NTT form, by SEAL's own inverse NTT."""
+    cipher = bfv._to_seal(np.stack([polynomial, np.ones_like(polynomial)]))
+    bfv.seal.Evaluator(bfv._context()).transform_from_ntt_inplace(cipher)
+    rows = bfv._split(cipher, 2, len(DATA_PRIMES), N)[1][0].astype(object)
+    q0, q1 = DATA_PRIMES
+    lifted = rows[0] + q0 * ((rows[1] - rows[0]) * pow(q0, -1, q1) % q1)
+    return int(max(min(int(c), q0 * q1 - int(c)) for c in lifted))
+
+
+def test_ciphertexts_cross_the_wire_unchanged():
+    key, _, _ = parties(3, 2)
+    encrypted = EncryptedUpdate(bfv.encrypt(key, np.zeros((2, N), np.int64)))
+    raw = encrypted.to_bytes()
+    assert len(raw) == 2 * N * 30
+    assert np.array_equal(EncryptedUpdate.from_bytes(raw, 2).ciphertext, encrypted.ciphertext)
+    for wrong in (raw[:-1], raw + b"\0", b""):
+        with pytest.raises(MalformedMessageError):
+            EncryptedUpdate.from_bytes(wrong, 2)
+    with pytest.raises(MalformedMessageError):
+        half_from_bytes(raw, 2)
+    with pytest.raises(CryptoError, match="range"):
+        EncryptedUpdate.from_bytes(b"\xff" * len(raw), 2)
+
+
+def test_two_encryptions_of_the_same_values_differ():
+    key, _, _ = parties(3, 2)
+    first, second = (bfv.encrypt(key, np.zeros((1, N), np.int64)) for _ in range(2))
+    assert (first != second).mean() > 0.99
+
+
+def test_parameters_are_seals_own():
+    context = bfv._context()
+    primes = [m.value() for m in context.key_context_data().parms().coeff_modulus()]
+    assert tuple(primes) == ring.KEY_PRIMES
+    assert context.key_context_data().qualifiers().sec_level == bfv.seal.SEC_LEVEL_TYPE.TC128
+
+
+def test_secrets_do_not_print_and_are_kept_in_private_files(tmp_path):
+    _, shares, pieces = parties(3, 2)
+    assert "secret" in repr(shares[0])
+    assert "secret" in repr(pieces[0])
+    path = tmp_path / "share.key"
+    shares[1].save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert np.array_equal(KeyShare.load(path)._share, shares[1]._share)
+    path.chmod(0o644)
+    with pytest.raises(CryptoError, match="read by others"):
+        KeyShare.load(path)

@@ -1,0 +1,154 @@
+"""The ledger: on disk before anything leaves, never under-counted, never silently altered."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import BudgetExceededError, LedgerError, PrivacyError, ReplayError
+from common.privacy.ledger import Cap, Ledger, Receipt
+from common.privacy.mechanism import GaussianSum, SampledGaussian
+from common.privacy.update import PrivateUpdate
+
+CAP = Cap(epsilon=3.0, delta=1e-5)
+SUM = GaussianSum(noise_multiplier=2.0)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger(tmp_path / "ledger.jsonl")
+    made.create()
+    return made
+
+
+def test_a_charge_is_on_disk_when_it_returns(ledger):
+    receipt = ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    assert (receipt.plan, receipt.step) == ("p", "measure")
+    assert [e.step for e in Ledger(ledger.path).entries()] == ["measure"]
+    assert 1.5 < ledger.spent(CAP.delta) < 2.5
+
+
+def test_the_same_step_is_charged_once_and_never_as_something_else(ledger):
+    for _ in range(2):
+        ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    assert len(ledger.entries()) == 1
+    with pytest.raises(ReplayError):
+        ledger.charge(GaussianSum(noise_multiplier=3.0), plan="p", step="measure", cap=CAP)
+    ledger.charge(GaussianSum(noise_multiplier=5.0), plan="q", step="measure", cap=CAP)
+    assert len(ledger.entries()) == 2
+
+
+def test_the_cap_is_enforced_before_anything_is_written(ledger):
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    before = ledger.path.read_bytes()
+    with pytest.raises(BudgetExceededError, match=r"from 1\.9\d+ to \d\.\d+, the cap is 3"):
+        ledger.charge(GaussianSum(noise_multiplier=1.0), plan="p", step="again", cap=CAP)
+    with pytest.raises(BudgetExceededError):
+        ledger.check([GaussianSum(noise_multiplier=1.0)], CAP, "another plan")
+    assert ledger.path.read_bytes() == before
+
+
+def test_composition_reaches_over_plans(ledger):
+    step = SampledGaussian(noise_multiplier=1.2, sample_rate=0.02, steps=10)
+    spent = []
+    for number in range(3):
+        ledger.charge(step, plan=f"plan-{number}", step="train-0001", cap=CAP)
+        spent.append(ledger.spent(CAP.delta))
+    assert spent == sorted(spent)
+    assert spent[0] < spent[2]
+
+
+@pytest.mark.parametrize("damage", ["flip", "drop", "swap", "head", "empty"])
+def test_an_altered_ledger_is_refused(ledger, damage):
+    for number in range(3):
+        ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=f"s-{number}", cap=CAP)
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    if damage == "flip":
+        lines[2] = lines[2].replace(b"9.0", b"8.0")
+    elif damage == "drop":
+        del lines[2]
+    elif damage == "swap":
+        lines[1], lines[2] = lines[2], lines[1]
+    elif damage == "head":
+        lines[0] = lines[0].replace(b"record", b"person")
+    else:
+        lines = []
+    ledger.path.write_bytes(b"".join(lines))
+    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", cap=CAP)):
+        with pytest.raises(LedgerError):
+            attempt()
+
+
+def test_a_missing_ledger_is_not_an_empty_one(tmp_path):
+    with pytest.raises(LedgerError, match="no ledger"):
+        Ledger(tmp_path / "ledger.jsonl").charge(SUM, plan="p", step="s", cap=CAP)
+
+
+def test_a_line_cut_by_a_crash_is_no_charge(ledger):
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    whole = ledger.path.read_bytes()
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", cap=CAP)
+    half = ledger.path.read_bytes()[:-20]
+    ledger.path.write_bytes(half)
+    assert [e.step for e in ledger.entries()] == ["measure"]
+    assert ledger.path.read_bytes() == whole
+
+
+CHARGE_THEN_DIE = """
+    import os, signal, sys
+    from pathlib import Path
+    from common.privacy.ledger import Cap, Ledger
+    from common.privacy.mechanism import GaussianSum
+    ledger = Ledger(Path(sys.argv[1]))
+    ledger.charge(GaussianSum(noise_multiplier=2.0), plan="p", step="s", cap=Cap(epsilon=3, delta=1e-5))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_charge_survives_a_killed_process(ledger):
+    script = textwrap.dedent(CHARGE_THEN_DIE)
+    done = subprocess.run([sys.executable, "-c", script, str(ledger.path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [e.step for e in ledger.entries()] == ["s"]
+
+
+CHARGE_MANY = """
+    import sys
+    from pathlib import Path
+    from common.privacy.ledger import Cap, Ledger
+    from common.privacy.mechanism import GaussianSum
+    ledger = Ledger(Path(sys.argv[1]))
+    for number in range(20):
+        ledger.charge(GaussianSum(noise_multiplier=90.0), plan=sys.argv[2], step=f"s-{number}",
+                      cap=Cap(epsilon=3, delta=1e-5))
+"""
+
+
+def test_two_processes_cannot_lose_each_others_charges(ledger):
+    script = textwrap.dedent(CHARGE_MANY)
+    both = [
+        subprocess.Popen([sys.executable, "-c", script, str(ledger.path), name], cwd=ROOT)
+        for name in ("left", "right")
+    ]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(ledger.entries()) == 40
+
+
+def test_receipts_come_from_the_ledger_only_and_pay_once(ledger):
+    with pytest.raises(LedgerError):
+        Receipt(object(), "p", "s", SUM)
+    receipt = ledger.charge(SUM, plan="p", step="s", cap=CAP)
+    PrivateUpdate(np.zeros(2), receipt)
+    with pytest.raises(LedgerError, match="used already"):
+        PrivateUpdate(np.zeros(2), receipt)
+    for forged in (None, "receipt", json.dumps({"plan": "p"})):
+        with pytest.raises(PrivacyError):
+            PrivateUpdate(np.zeros(2), forged)
+    assert os.stat(ledger.path).st_size > 0
