@@ -6,6 +6,7 @@ combines what only ``threshold`` key-holders together can produce.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -61,7 +62,9 @@ class Asking:
         }
         replies = self.send(sealed)
         return {
-            site: self._verified(site, sealed[site], raw, step, reply_kind) for site, raw in replies.items()
+            site: self._verified(site, sealed[site], replies[site], step, reply_kind)
+            for site in messages  # in the order asked, so that a repeated run asks the same again
+            if site in replies
         }
 
     def _verified(self, site: str, sent: bytes, raw: bytes, step: str, reply_kind: str) -> frames.Frame:
@@ -81,17 +84,24 @@ class Asking:
         return frame
 
 
+Opening = dict[str, list[str]]
+"""Which sites a sum consists of ("summands") and which open it ("openers")."""
+
+
 class SecureSum:
     """Sums that nobody can open alone.
 
     Guarantees: holds no secret of the key (an import contract keeps it so); what comes out is the
-    exact integer sum of the contributions, or a typed error.
+    exact integer sum of the contributions, or a typed error. What is to be opened is decided once for
+    each step and handed to ``keep`` before anybody is asked, so that a restarted coordinator asks for the
+    same sum again: sites open a step only once.
     """
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, openings: dict[str, Opening], keep: Callable[[], None]) -> None:
         self._asking = asking
         self._plan = asking.plan
-        self._opened = 0
+        self._openings = openings
+        self._keep = keep
         self.contribution_bytes = 0
 
     def __call__(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
@@ -99,52 +109,74 @@ class SecureSum:
 
         Raises NotEnoughSitesError below ``min_contributors`` or ``threshold``; nothing is opened.
         """
-        sites = self._plan.federation.names
         request = Contribute(state=state)
+        sites = self._openings.get(step, {}).get("summands", self._plan.federation.names)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
         ciphertexts = {
             site: Contribution.from_bytes(frame.body).ciphertext for site, frame in replies.items()
         }
         self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.values())
-        seals = [frame.seal for frame in replies.values()]
-        return self.open(step, ciphertexts, seals, packing), len(replies)
+        return self.open(step, ciphertexts, replies, packing), len(replies)
 
     def open(
-        self, step: str, ciphertexts: Mapping[str, bytes], seals: list[bytes], packing: Packing
+        self,
+        step: str,
+        ciphertexts: Mapping[str, bytes],
+        replies: Mapping[str, frames.Frame],
+        packing: Packing,
     ) -> Integers:
-        """Add ciphertexts and have ``threshold`` key-holders open the sum: int64[count]."""
-        least = self._plan.federation.min_contributors
-        if len(ciphertexts) < least:
-            raise NotEnoughSitesError(
-                f"{len(ciphertexts)} sites contributed to {step}, the plan demands {least}",
-                hint="bring the missing sites online and resume",
-            )
+        """Add the ciphertexts of ``replies`` and have key-holders open the sum: int64[count]."""
+        opening = self._decide(step, list(ciphertexts))
         with timed("add"):
             total = bfv.add(
-                EncryptedUpdate.from_bytes(raw, packing.chunks).ciphertext for raw in ciphertexts.values()
+                EncryptedUpdate.from_bytes(ciphertexts[site], packing.chunks).ciphertext
+                for site in opening["summands"]
             )
             c1 = ring.to_bytes(total[:, 1])
-        openers = self._openers(list(ciphertexts))
         holders = self._plan.federation.holders
-        request = Open(c1=c1, seals=seals, openers=openers)
-        replies = self._asking(step, {holders[opener - 1]: request for opener in openers}, Opened.kind)
+        request = Open(
+            c1=c1,
+            seals=[replies[site].seal for site in opening["summands"]],
+            openers=[holders.index(site) + 1 for site in opening["openers"]],
+        )
+        opened = self._asking(step, dict.fromkeys(opening["openers"], request), Opened.kind)
         with timed("combine"):
             partials = {
                 holders.index(site): half_from_bytes(Opened.from_bytes(frame.body).partial, packing.chunks)
-                for site, frame in replies.items()
+                for site, frame in opened.items()
             }
             slots = threshold.combine(total, partials, self._plan.federation.threshold)
             return packing.unpack_sum(slots, len(ciphertexts))
 
-    def _openers(self, present: list[str]) -> list[int]:
-        """``threshold`` key-holders that contributed, in turn, so that the work is shared."""
+    def _decide(self, step: str, present: list[str]) -> Opening:
+        """What to open: the decision made before, or all that contributed."""
+        if (opening := self._openings.get(step)) is not None:
+            if missing := sorted(set(opening["summands"]) - set(present)):
+                raise NotEnoughSitesError(
+                    f"{', '.join(missing)} contributed to {step} before and must do so again",
+                    hint="bring them online and resume",
+                )
+            return opening
+        least = self._plan.federation.min_contributors
+        if len(present) < least:
+            raise NotEnoughSitesError(
+                f"{len(present)} sites contributed to {step}, the plan demands {least}",
+                hint="bring the missing sites online and resume",
+            )
+        summands = [site for site in self._plan.federation.names if site in present]
+        self._openings[step] = {"summands": summands, "openers": self._openers(step, summands)}
+        self._keep()
+        return self._openings[step]
+
+    def _openers(self, step: str, summands: list[str]) -> list[str]:
+        """``threshold`` key-holders that contributed; which ones, the step decides, so work is shared."""
         federation = self._plan.federation
-        able = [i for i, site in enumerate(federation.holders, start=1) if site in present]
+        able = [site for site in federation.holders if site in summands]
         if len(able) < federation.threshold:
             raise NotEnoughSitesError(
                 f"{len(able)} key-holders are online, {federation.threshold} must open together",
                 hint="bring more key-holders online and resume",
             )
-        start = self._opened % len(able)
-        self._opened += 1
-        return sorted((able[start:] + able[:start])[: federation.threshold])
+        start = zlib.crc32(step.encode()) % len(able)
+        chosen = (able[start:] + able[:start])[: federation.threshold]
+        return [site for site in able if site in chosen]

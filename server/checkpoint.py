@@ -18,7 +18,15 @@ from safetensors.numpy import save_file
 from common.errors import StorageError
 from common.tables import write_whole
 
-_PUBLIC = ("enrolled", "rounds_done", "seconds", "traffic", "contribution_bytes", "values_sent")
+_PUBLIC = (
+    "enrolled",
+    "rounds_done",
+    "openings",
+    "seconds",
+    "traffic",
+    "contribution_bytes",
+    "values_sent",
+)
 _ARRAYS = ("moments", "parameters", "average")
 
 
@@ -27,13 +35,15 @@ class Checkpoint:
     """State of a run between steps.
 
     moments: opened sum of feature maps, float64; parameters: generator and discriminator, float32;
-    average: exponential average of the generator; seconds: wall clock by phase; traffic: bytes by site
+    average: exponential average of the generator; openings: which sums sites were asked to open;
+    seconds: wall clock by phase; traffic: bytes by site
     """
 
     path: Path
     plan: str
     enrolled: bool = False
     rounds_done: int = 0
+    openings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     moments: NDArray[np.float64] | None = None
     parameters: NDArray[np.float32] | None = None
     average: NDArray[np.float32] | None = None

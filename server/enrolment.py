@@ -70,7 +70,7 @@ def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> No
     opened = secure_sum.open(
         PROOF_STEP,
         {site: body.ciphertext for site, body in bodies.items()},
-        [frame.seal for frame in confirmed.values()],
+        confirmed,
         packing,
     )
     expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in bodies])

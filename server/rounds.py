@@ -47,7 +47,7 @@ class Coordinator:
         self._layout = Layout.of(schema)
         self._checkpoint = Checkpoint.load_or_new(folder, plan.hash)
         self._asking = Asking(plan, identity, send, self._checkpoint.traffic)
-        self._sum = SecureSum(self._asking)
+        self._sum = SecureSum(self._asking, self._checkpoint.openings, self._checkpoint.save)
 
     def run(self) -> Checkpoint:
         """Run what is not done yet; the finished state."""

@@ -61,9 +61,7 @@ def test_a_batch_of_fakes_of_the_realised_size_breaks_the_bound(setting, monkeyp
     moves = []
     for index in range(4):
         whole = gradient(tight, layout, codes, monkeypatch, fakes=len(codes))
-        without = gradient(
-            tight, layout, np.delete(codes, index, axis=0), monkeypatch, fakes=len(codes) - 1
-        )
+        without = gradient(tight, layout, np.delete(codes, index, axis=0), monkeypatch, fakes=len(codes) - 1)
         moves.append(np.linalg.norm(whole - without))
     assert max(moves) > 0.05 * 1.05
 

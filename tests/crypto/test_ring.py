@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.crypto import ring
-from common.csprng import Csprng
 from common.crypto.ring import DATA_LEVEL, DATA_PRIMES, KEY_LEVEL, KEY_PRIMES, N
+from common.csprng import Csprng
 
 
 def residues(seed: int, primes: tuple[int, ...], width: int) -> np.ndarray:

@@ -1,0 +1,249 @@
+"""What a vault refuses: each attempt has its own reason, and nothing is opened or charged."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from client.site import Site
+from client.vault import Vault
+from common.crypto.identity import Identity
+from common.errors import ConfigError, RefusedError
+from common.plan import MEASURE_STEP
+from common.privacy.ledger import Ledger
+from common.protocol import frames
+from common.protocol.messages import Contribute, Contribution, Message, Open, Opened, Refused
+from common.tables import write_table
+from server.enrolment import enrol, make_keys
+from tests import toy
+from tests.federation import LocalFederation
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A federation with keys, before any record was touched."""
+    run = toy.run_folder(tmp_path_factory.mktemp("vault") / "run")
+    federation = LocalFederation(run)
+    asking = federation.asking()
+    make_keys(asking, federation.secure_sum(), enrol(asking, run.schema))
+    return run
+
+
+@pytest.fixture
+def federation(template, tmp_path):
+    shutil.copytree(template.folder, tmp_path / "run")
+    return LocalFederation(type(template)(tmp_path / "run", template.plan, template.schema))
+
+
+def ask(federation, site: str, message: Message, step: str, *, identity=None, plan=None) -> Message:
+    """One signed question to one site, and its answer."""
+    raw = frames.sign(
+        identity or federation.identity,
+        message.kind,
+        plan or federation.plan.hash,
+        step,
+        federation.plan.federation.coordinator.name,
+        message.to_bytes(),
+    ).to_bytes()
+    answer = frames.read(federation.vaults[site].handle(raw), 1 << 30)
+    kinds = {kind.kind: kind for kind in (Contribution, Opened, Refused)}
+    return kinds[answer.header.kind].from_bytes(answer.body)
+
+
+def refusal(*args, **kwargs) -> str:
+    answer = ask(*args, **kwargs)
+    assert isinstance(answer, Refused), answer
+    return answer.code
+
+
+def contributions(federation):
+    """The first message of a sum: replies and seals of all sites."""
+    asking = federation.asking()
+    request = Contribute(state=b"")
+    sites = federation.plan.federation.names
+    return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind)
+
+
+def opening(federation, replies, **changes) -> Open:
+    chunk = Contribution.from_bytes(next(iter(replies.values())).body).ciphertext
+    fields = {
+        "c1": chunk[len(chunk) // 2 :],
+        "seals": [f.seal for f in replies.values()],
+        "openers": [1, 2, 3],
+    }
+    return Open(**{**fields, **changes})
+
+
+def spent(federation, site):
+    return [entry.step for entry in Ledger(federation.site_folder(site) / "ledger.jsonl").entries()]
+
+
+def test_a_contribution_is_charged_once_however_often_it_is_asked(federation):
+    first = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    again = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    assert first == again
+    assert spent(federation, "site-north") == [MEASURE_STEP]
+
+
+def test_a_restarted_vault_gives_the_same_answer(federation):
+    first = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    federation.vaults["site-north"] = Vault(federation.site_folder("site-north"))
+    assert ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP) == first
+
+
+def test_another_request_under_an_answered_step_is_a_replay(federation):
+    ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    assert refusal(federation, "site-north", Contribute(state=b"x"), MEASURE_STEP) == "protocol-replay"
+
+
+def test_only_the_plans_coordinator_is_obeyed(federation, tmp_path):
+    stranger = Identity.load_or_create(tmp_path / "stranger.key")
+    code = refusal(federation, "site-north", Contribute(state=b""), MEASURE_STEP, identity=stranger)
+    assert code == "protocol-signature"
+    assert spent(federation, "site-north") == []
+
+
+@pytest.mark.parametrize("plan", ["b" * 64, "../../etc/passwd", "", "x" * 64])
+def test_only_approved_plans_run(federation, plan):
+    code = refusal(federation, "site-north", Contribute(state=b""), MEASURE_STEP, plan=plan or "none")
+    assert code == "protocol-not-approved"
+
+
+@pytest.mark.parametrize("step", ["train-0003", "measure-2", "proof"])
+def test_only_the_plans_steps_run(federation, step):
+    assert refusal(federation, "site-north", Contribute(state=b""), step) == "protocol-malformed"
+    assert spent(federation, "site-north") == []
+
+
+@pytest.mark.parametrize("step", ["../x", "A", "", "x" * 65])
+def test_step_ids_cannot_name_other_files(federation, step):
+    assert refusal(federation, "site-north", Contribute(state=b""), step) == "protocol-malformed"
+
+
+def test_bytes_that_are_no_frame_are_refused(federation):
+    answer = frames.read(federation.vaults["site-north"].handle(b"nonsense"), 10_000)
+    assert Refused.from_bytes(answer.body).code == "protocol-malformed"
+
+
+def test_a_sum_opens_for_its_own_contributions(federation):
+    replies = contributions(federation)
+    assert isinstance(ask(federation, "site-north", opening(federation, replies), MEASURE_STEP), Opened)
+
+
+def test_too_few_contributions_are_not_opened(federation):
+    replies = contributions(federation)
+    few = opening(federation, replies, seals=[f.seal for f in list(replies.values())[:2]])
+    assert refusal(federation, "site-north", few, MEASURE_STEP) == "protocol-not-enough-sites"
+
+
+def test_one_contribution_counted_twice_is_not_opened(federation):
+    replies = contributions(federation)
+    seals = [f.seal for f in replies.values()]
+    twice = opening(federation, replies, seals=[seals[0], seals[1], seals[1], seals[2]])
+    assert refusal(federation, "site-north", twice, MEASURE_STEP) == "protocol-replay"
+
+
+def test_a_sum_without_ones_own_contribution_is_not_opened(federation):
+    replies = contributions(federation)
+    others = [frame.seal for site, frame in replies.items() if site != federation.plan.federation.names[0]]
+    without = opening(federation, replies, seals=others)
+    assert (
+        refusal(federation, federation.plan.federation.names[0], without, MEASURE_STEP) == "protocol-replay"
+    )
+
+
+def test_seals_from_outside_the_roster_or_of_other_steps_do_not_count(federation, tmp_path):
+    replies = contributions(federation)
+    stranger = Identity.load_or_create(tmp_path / "stranger.key")
+    own = federation.plan.federation
+    forged = frames.sign(stranger, "contribution", federation.plan.hash, MEASURE_STEP, own.names[1], b"")
+    foreign = frames.sign(stranger, "contribution", federation.plan.hash, MEASURE_STEP, "nobody", b"")
+    seals = [frame.seal for frame in replies.values()]
+    for bad in (forged.seal, foreign.seal):
+        with_bad = opening(federation, replies, seals=[seals[0], bad, *seals[2:]])
+        assert refusal(federation, own.names[0], with_bad, MEASURE_STEP) == "protocol-signature"
+
+
+def test_a_step_is_opened_once(federation):
+    replies = contributions(federation)
+    site = federation.plan.federation.names[0]
+    first = ask(federation, site, opening(federation, replies), MEASURE_STEP)
+    assert ask(federation, site, opening(federation, replies), MEASURE_STEP) == first
+    single = Contribution.from_bytes(replies[site].body).ciphertext
+    other = opening(federation, replies, c1=single[: len(single) // 2])
+    assert refusal(federation, site, other, MEASURE_STEP) == "protocol-replay"
+
+
+@pytest.mark.parametrize("openers", [[1, 2], [1, 1, 2], [0, 1, 2], [1, 2, 9], [2, 3, 4], []])
+def test_wrong_sets_of_openers_are_refused(federation, openers):
+    replies = contributions(federation)
+    request = opening(federation, replies, openers=openers)
+    code = refusal(federation, federation.plan.federation.names[0], request, MEASURE_STEP)
+    assert code == "protocol-not-enough-sites"
+
+
+def test_a_sum_of_another_length_is_refused(federation):
+    replies = contributions(federation)
+    request = opening(federation, replies, c1=b"short")
+    assert refusal(federation, "site-north", request, MEASURE_STEP) == "protocol-malformed"
+
+
+def test_an_exhausted_budget_refuses_before_the_run_starts(tmp_path):
+    run = toy.run_folder(tmp_path / "run")
+    policy = tmp_path / "run" / "sites" / "site-south" / "policy.toml"
+    policy.write_text(policy.read_text().replace("epsilon_cap = 3.0", "epsilon_cap = 1.0"))
+    federation = LocalFederation(run)
+    with pytest.raises(
+        RefusedError, match=r"site-south refused: epsilon would go from 0 to 3.*cap is 1"
+    ) as e:
+        federation.coordinator().run()
+    assert e.value.refusal_code == "privacy-budget"
+    assert all(spent(federation, site) == [] for site in run.plan.federation.names)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "code"),
+    [
+        (lambda f: f.assign(age=f.age.astype(float).where(f.index != 7)), "data-missing"),
+        (lambda f: f.assign(age=np.where(np.arange(len(f)) == 7, 101, f.age)), "data-value"),
+        (lambda f: f.assign(diagnosis=np.where(np.arange(len(f)) == 7, "fatal", f.diagnosis)), "data-value"),
+        (lambda f: f.drop(columns="cost"), "data-columns"),
+        (lambda f: f.assign(name="x"), "data-columns"),
+        (lambda f: f.head(99), "data-too-few"),
+    ],
+)
+def test_bad_records_stop_the_run_and_say_where_but_not_what(tmp_path, breakage, code):
+    run = toy.run_folder(tmp_path / "run")
+    federation = LocalFederation(run)
+    path = federation.site_folder("site-east") / "records.parquet"
+    frame = type(run)(run.folder, run.plan, run.schema).training().head(150)
+    write_table(breakage(frame), path)
+    with pytest.raises(RefusedError) as caught:
+        federation.coordinator().run()
+    assert caught.value.refusal_code == code
+    if code == "data-value":
+        assert "row 8" in caught.value.message
+        assert "101" not in caught.value.message
+        assert "fatal" not in caught.value.message
+    assert all(spent(federation, site) == [] for site in run.plan.federation.names)
+
+
+def test_an_unexpected_failure_says_nothing_about_records(federation, monkeypatch):
+    def explode(*_args):
+        raise RuntimeError("patient 4711 earns 31337")
+
+    monkeypatch.setattr("client.contribution.GramFeatures", explode, raising=False)
+    monkeypatch.setattr("client.vault.contribution.task", explode)
+    answer = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    assert isinstance(answer, Refused)
+    assert answer.code == "internal"
+    text = (federation.site_folder("site-north") / "site.log").read_text() + str(answer)
+    assert "4711" not in text
+    assert "RuntimeError at test_vault.py" in text
+
+
+def test_a_policy_with_unknown_fields_is_refused(federation):
+    path = federation.site_folder("site-north") / "policy.toml"
+    path.write_text(path.read_text() + "noise = false\n")
+    with pytest.raises(ConfigError, match="noise"):
+        _ = Site(federation.site_folder("site-north")).policy
