@@ -59,4 +59,4 @@ def budget(
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    return guarded(lambda: app(standalone_mode=True))
+    return guarded(app)

@@ -28,6 +28,12 @@ class ConfigError(FedcganError):
     exit_code = 2
 
 
+class UsageError(ConfigError):
+    """A command line that is not one of ours."""
+
+    code = "usage"
+
+
 class SchemaError(FedcganError):
     """A schema that contradicts itself."""
 

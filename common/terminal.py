@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import click
+import typer
 from rich.console import Console
 
-from .errors import FedcganError, InterruptedRunError, RefusedError, StorageError, exit_code_of
+from .errors import FedcganError, InterruptedRunError, RefusedError, StorageError, UsageError, exit_code_of
 
 ENVELOPE_VERSION = 1
 
@@ -25,23 +27,23 @@ def print_result(data: dict[str, Any], as_json: bool, human: Callable[[], None])
         human()
 
 
-def guarded(command: Callable[[], Any]) -> int:
+def guarded(app: typer.Typer) -> int:
     """Run a command line; every failure becomes a code, a hint and an exit code."""
     as_json = "--json" in sys.argv
     try:
-        command()
+        code = app(standalone_mode=False)
     except FedcganError as error:
         return _report(error, as_json)
-    except KeyboardInterrupt:
+    except click.UsageError as error:
+        return _report(UsageError(error.format_message(), hint="--help says what is possible"), as_json)
+    except (KeyboardInterrupt, click.Abort):
         stopped = InterruptedRunError(
             "stopped; what was finished is kept", hint="run again with --resume to go on from there"
         )
         return _report(stopped, as_json)
     except OSError as error:
         return _report(StorageError(f"{error.strerror}: {error.filename}"), as_json)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _report(error: FedcganError, as_json: bool) -> int:

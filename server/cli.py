@@ -51,11 +51,11 @@ def simulate(
     """Run a federation over your own table on this machine."""
     from common.config import SimulationConfig
 
-    from .simulate import load_inputs
-
     settings = SimulationConfig.load(config)
     if engine is not None:
         settings = settings.model_copy(update={"engine": _engine(engine)})
+    from .simulate import load_inputs
+
     frame, schema = load_inputs(settings, config.parent)
     _simulate(settings, frame, schema, out, resume, as_json)
 
@@ -162,4 +162,4 @@ def version(as_json: Json = False) -> None:
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    return guarded(lambda: app(standalone_mode=True))
+    return guarded(app)

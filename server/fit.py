@@ -47,8 +47,9 @@ def fit(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         torch._foreach_lerp_(average, [p.detach() for p in parameters], _AVERAGE)
-        if step % 50 == 49:
-            emit("fit", step + 1, measure.fit_steps, epsilon)
+        if step % 50 == 0:
+            emit("fit", step, measure.fit_steps, epsilon)
+    emit("fit", measure.fit_steps, measure.fit_steps, epsilon)
     with torch.no_grad():
         for parameter, value in zip(parameters, average, strict=True):
             parameter.copy_(value)

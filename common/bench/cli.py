@@ -38,4 +38,4 @@ def he(
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    return guarded(lambda: app(standalone_mode=True))
+    return guarded(app)

@@ -13,7 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from dp_accounting import NeighboringRelation
+from dp_accounting import (
+    DpEvent,
+    GaussianDpEvent,
+    NeighboringRelation,
+    PoissonSampledDpEvent,
+    SelfComposedDpEvent,
+)
 from dp_accounting.pld import PLDAccountant
 from scipy.optimize import brentq
 
@@ -92,5 +98,13 @@ def _epsilon(mechanisms: tuple[Mechanism, ...], delta: float) -> float:
     grid = _COARSE if steps <= _FEW_STEPS else _FINE
     accountant = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE, grid)
     for mechanism in mechanisms:
-        accountant.compose(mechanism.event())
+        accountant.compose(_event(mechanism))
     return float(accountant.get_epsilon(delta)) if mechanisms else 0.0
+
+
+def _event(mechanism: Mechanism) -> DpEvent:
+    """A mechanism in dp_accounting's words."""
+    noise = GaussianDpEvent(mechanism.noise_multiplier)
+    if isinstance(mechanism, SampledGaussian):
+        return SelfComposedDpEvent(PoissonSampledDpEvent(mechanism.sample_rate, noise), mechanism.steps)
+    return noise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import dp_accounting
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -17,10 +16,6 @@ class GaussianSum(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["gaussian-sum"] = "gaussian-sum"
     noise_multiplier: float = Field(gt=0)
-
-    def event(self) -> dp_accounting.DpEvent:
-        """The same for dp_accounting."""
-        return dp_accounting.GaussianDpEvent(self.noise_multiplier)
 
 
 class SampledGaussian(BaseModel):
@@ -36,13 +31,6 @@ class SampledGaussian(BaseModel):
     noise_multiplier: float = Field(gt=0)
     sample_rate: float = Field(gt=0, le=1)
     steps: int = Field(ge=1)
-
-    def event(self) -> dp_accounting.DpEvent:
-        """The same for dp_accounting."""
-        step = dp_accounting.PoissonSampledDpEvent(
-            self.sample_rate, dp_accounting.GaussianDpEvent(self.noise_multiplier)
-        )
-        return dp_accounting.SelfComposedDpEvent(step, self.steps)
 
 
 Mechanism = Annotated[GaussianSum | SampledGaussian, Field(discriminator="kind")]

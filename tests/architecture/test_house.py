@@ -1,0 +1,102 @@
+"""The house stays as it was drawn: layers, package list, no pickle, no print, files one can read."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from common import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDES = ("server", "client", "common")
+SOURCES = sorted(path for side in SIDES for path in (ROOT / side).rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def test_import_contracts_hold():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_package_list_is_the_tree():
+    folders = {path.parent.relative_to(ROOT) for path in SOURCES}
+    tree = {"fedcgan." + ".".join(folder.parts) for folder in folders}
+    assert tree == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_every_package_says_what_it_is():
+    for folder in {path.parent for path in SOURCES}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
+def test_no_pickle_no_print_no_seeded_noise():
+    forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    for path in SOURCES:
+        text = path.read_text()
+        assert not forbidden & {name.split(".")[0] for name in imported(path)}, path
+        assert "torch.load(" not in text, path
+        assert "np.random.seed" not in text, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_is_one_idea(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_secrets_are_imported_only_at_the_site_and_where_one_process_plays_all():
+    users = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if any(name.endswith("crypto.secret") for name in imported(path))
+    }
+    assert users == {"client/enrolment.py", "common/bench/he.py"}
+
+
+def test_a_server_process_never_loads_the_secret_half():
+    script = (
+        "import sys, server.app, server.rounds, server.release; print('common.crypto.secret' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_error_codes_are_stable_and_different():
+    kinds, pending = [], [errors.FedcganError]
+    while pending:
+        kind = pending.pop()
+        kinds.append(kind)
+        pending += kind.__subclasses__()
+    codes = [kind.code for kind in kinds]
+    assert len(set(codes)) == len(codes)
+    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 130}
+    documented = (ROOT / "docs" / "errors.md").read_text()
+    assert all(f"`{code}`" in documented for code in codes)
+
+
+def test_nothing_that_sets_a_guarantee_has_a_default():
+    from common.plan import Measure, Privacy, Train
+
+    guarantees = {
+        Privacy: ("epsilon", "delta", "unit"),
+        Measure: ("noise_multiplier", "limit"),
+        Train: ("noise_multiplier", "max_grad_norm", "sample_rate", "local_steps", "fakes"),
+    }
+    for model, fields in guarantees.items():
+        assert all(model.model_fields[field].is_required() for field in fields)

@@ -1,0 +1,230 @@
+"""The command line: results on standard output, one envelope, errors with a hint, fixed exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from common.schema import Schema
+from tests import toy
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = [sys.executable, "-c", "import sys; from common.launch import main; sys.exit(main())"]
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+CONFIG = """
+name = "cli"
+[data]
+table = "toy.csv"
+schema = "toy.toml"
+[sites]
+count = 4
+split = "dirichlet"
+column = "diagnosis"
+alpha = 5.0
+[federation]
+threshold = 3
+[privacy]
+epsilon = 3.0
+delta = 1e-5
+[model]
+latent = 8
+generator_hidden = [16]
+discriminator_hidden = [16]
+[training]
+records_per_site = 60
+rounds = 2
+local_steps = 3
+sample_rate = 0.1
+fit_steps = 40
+[evaluation]
+target = "cost"
+above = 0
+"""
+
+
+def fedcgan(*arguments, cwd=ROOT):
+    """Run a command to its end."""
+    return subprocess.run(
+        [*LAUNCH, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **QUIET},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    toy.records().drop(columns="hospital").to_csv(folder / "toy.csv", index=False)
+    (folder / "toy.toml").write_text(toy.SCHEMA.to_toml())
+    (folder / "toy-run.toml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def release(project):
+    done = fedcgan("simulate", project / "toy-run.toml", "--out", project / "release")
+    assert done.returncode == 0, done.stderr
+    return project / "release", done
+
+
+def test_simulate_shows_its_phases_and_ends_with_what_to_type_next(release):
+    folder, done = release
+    for phase in ("keys", "measure", "fit", "train", "release"):
+        assert phase in done.stderr
+    assert "epsilon" in done.stderr
+    assert f"fedcgan sample --from {folder}" in done.stdout.replace("\n", "")
+    assert "2-way TVD" in done.stdout
+
+
+def test_sample_where(release):
+    folder, _ = release
+    done = fedcgan("sample", "--from", folder, "--n", 50, "--where", "diagnosis=mild", "-o", folder / "s.csv")
+    assert done.returncode == 0, done.stderr
+    assert set(pd.read_csv(folder / "s.csv").diagnosis) == {"mild"}
+    printed = fedcgan("sample", "--from", folder, "--n", 3).stdout.splitlines()
+    assert len(printed) == 4
+    enveloped = json.loads(fedcgan("sample", "--from", folder, "--n", 3, "--json").stdout)
+    assert len(enveloped["data"]["records"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [("diagnosis=fatal", "none, mild, severe"), ("age=3", "diagnosis, sex"), ("sex", "e.g.")],
+)
+def test_an_unknown_condition_lists_the_allowed_ones(release, where, hint):
+    folder, _ = release
+    done = fedcgan("sample", "--from", folder, "--where", where)
+    assert done.returncode == 2
+    assert hint in done.stderr
+    assert done.stdout == ""
+
+
+def change(old, new):
+    return lambda text: text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("edit", "code", "exit_code", "says"),
+    [
+        (change("count = 4", "count = 2"), "config", 2, "sites.count"),
+        (change("threshold = 3", "threshold = 5"), "config", 2, "threshold 5"),
+        (change("epsilon = 3.0", "epsilon = 300"), "privacy-target", 4, "300"),
+        (change("delta = 1e-5", "delta = 0.1"), "privacy-target", 4, "0.1"),
+        (change("delta = 1e-5", ""), "config", 2, "privacy.delta"),
+        (change("rounds = 2", "rounds = 2\nnoise = false"), "config", 2, "training.noise"),
+        (change("records_per_site = 60", "records_per_site = 5000"), "data-too-few", 3, "5000"),
+        (change("toy.csv", "absent.csv"), "data", 3, "absent.csv"),
+        (change("toy.toml", "absent.toml"), "schema", 2, "absent.toml"),
+        (change('column = "diagnosis"', 'column = "nothing"'), "config", 2, "nothing"),
+        (change("[data]", "[[data"), "config", 2, "not TOML"),
+    ],
+)
+def test_bad_configurations(project, edit, code, exit_code, says):
+    path = project / "bad.toml"
+    path.write_text(edit(CONFIG))
+    done = fedcgan("simulate", path, "--out", project / "bad", "--json")
+    envelope = json.loads(done.stdout)
+    assert (envelope["status"], envelope["error"]["code"]) == ("error", code)
+    assert done.returncode == exit_code
+    assert says in envelope["error"]["message"]
+    assert not (project / "bad" / "report.json").exists()
+
+
+def test_an_empty_condition_class(project):
+    frame = toy.records().drop(columns="hospital")
+    frame[frame.diagnosis != "severe"].to_csv(project / "few.csv", index=False)
+    (project / "few.toml").write_text(CONFIG.replace("toy.csv", "few.csv"))
+    done = fedcgan("simulate", project / "few.toml", "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "data-empty-class"
+    assert "severe" in done.stdout
+
+
+def test_an_unwritable_place(project):
+    blocked = project / "blocked"
+    blocked.write_text("a file where a folder should be")
+    done = fedcgan("simulate", project / "toy-run.toml", "--out", blocked / "release", "--json")
+    assert done.returncode == 6
+    assert json.loads(done.stdout)["error"]["code"] == "storage"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_resumes(project, stop):
+    """Ctrl-C or a kill between rounds: a second run goes on, and nothing is charged twice."""
+    out = project / f"stopped-{stop}"
+    config = project / "long.toml"
+    config.write_text(CONFIG.replace("rounds = 2", "rounds = 6"))
+    process = subprocess.Popen(
+        [*LAUNCH, "simulate", str(config), "--out", str(out)],
+        cwd=ROOT,
+        env={**os.environ, **QUIET},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("train") and " 2/6 " in line:
+            process.send_signal(stop)
+            break
+    rest = process.communicate(timeout=120)[1]
+    assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
+    assert ("--resume" in rest) == (stop == signal.SIGINT)
+    assert not (out / "report.json").exists()
+    done = fedcgan("simulate", config, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "keys" not in done.stderr  # what was finished is not repeated
+    budget = json.loads(fedcgan("site", "budget", out / ".run" / "sites" / "site-1", "--json").stdout)
+    steps = [entry["step"] for entry in budget["data"]["entries"]]
+    assert steps == ["measure", *[f"train-{n:04d}" for n in range(1, 7)]]
+    assert budget["data"]["epsilon_spent"] <= 3.0
+
+
+def test_resume_without_a_run_says_so(project):
+    done = fedcgan("simulate", project / "toy-run.toml", "--out", project / "nowhere", "--resume", "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "storage"
+
+
+def test_schema_detect_proposes_what_the_table_fits(project):
+    done = fedcgan("schema", "detect", project / "toy.csv", "-o", project / "detected.toml")
+    assert done.returncode == 2 or (project / "detected.toml").exists()
+    text = (project / "detected.toml").read_text()
+    assert "Declared, not measured" in text
+    schema = Schema.load(project / "detected.toml")
+    columns = {column.name: column for column in schema.columns}
+    assert columns["age"].bounds == (0, 100)
+    assert columns["cost"].bounds[1] >= toy.records().cost.max()
+    assert columns["smoker"].missing
+    assert [c.name for c in schema.conditions] == ["sex"]
+    shown = fedcgan("schema", "show", project / "detected.toml")
+    assert "diagnosis" in shown.stdout
+
+
+def test_bench_he_prints_the_promised_keys():
+    done = fedcgan("bench", "he", "--parameters", 20000, "--repeats", 1, "--json")
+    data = json.loads(done.stdout)["data"]
+    for key in (
+        "upload_ratio_18bit",
+        "upload_ratio_14bit",
+        "contribution_seconds",
+        "opening_seconds",
+        "combine_seconds",
+        "ceremony_seconds",
+        "baselines",
+    ):
+        assert key in data
+    assert data["baselines"]["ckks_8192_60_40_40_shared_key"]["upload_ratio"] > data["upload_ratio_18bit"]
+
+
+def test_help_and_version():
+    assert "sample" in fedcgan("--help").stdout
+    assert "budget" in fedcgan("site", "--help").stdout
+    versions = json.loads(fedcgan("version", "--json").stdout)["data"]
+    assert versions["tenseal"] == "0.3.18"
+    assert fedcgan("nonsense").returncode == 2

@@ -1,0 +1,182 @@
+"""A whole federation through Flower's own messages, and what must not be found outside a site."""
+
+import hashlib
+import json
+import logging
+import os
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from client import vault
+from common.errors import FedcganError
+from common.generator import ReleasedGenerator
+from common.modalities.tabular import encode
+from common.protocol.messages import Refused
+from common.simulation import inproc
+from common.simulation.engines import run as run_engine
+from server.checkpoint import Checkpoint
+from server.simulate import simulate
+from tests import toy
+
+CANARY = 31337.17  # a cost nobody else has
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    out = tmp_path_factory.mktemp("federation") / "release"
+    return simulate(toy.config(), toy.records(), toy.SCHEMA, out, resume=False)
+
+
+def test_the_release_is_whole(outcome):
+    names = {path.name for path in outcome.folder.iterdir()}
+    assert names == {"synthetic.csv", "generator.safetensors", "generator.json", "report.json", ".run"}
+    report = json.loads((outcome.folder / "report.json").read_text())
+    assert report == json.loads(json.dumps(outcome.report))
+    assert 2.9 < report["epsilon"] <= 3.0
+    assert report["delta"] == 1e-5
+    assert 0 <= report["tvd1"] <= report["tvd2"] <= 1
+    assert 0 < report["encryption_share"] < 1
+    assert set(report["bytes"]) == set(report["sites"])
+    for key in ("tstr_auc", "trtr_auc", "upload_ratio_float32", "wall_seconds", "seconds"):
+        assert report[key] is not None
+
+
+def test_synthetic_records_look_like_the_real_table(outcome):
+    synthetic = pd.read_csv(outcome.folder / "synthetic.csv")
+    real = toy.records()[toy.SCHEMA.names]
+    assert list(synthetic.columns) == list(real.columns)
+    for name in real:
+        assert synthetic[name].dtype.kind == real[name].dtype.kind
+    encode(synthetic, toy.SCHEMA)  # bounds, categories, decimals all hold
+    assert (np.round(synthetic.cost, 2) == synthetic.cost).all()
+    assert abs(len(synthetic) - outcome.report["records"]["training"]) < 200
+
+
+def test_conditions_are_exact_and_sampling_is_reproducible(outcome):
+    generator = ReleasedGenerator.load(outcome.folder)
+    first = generator.sample(500, {"diagnosis": "severe", "sex": "female"}, seed=3)
+    assert set(first.diagnosis) == {"severe"}
+    assert set(first.sex) == {"female"}
+    assert first.equals(generator.sample(500, {"diagnosis": "severe", "sex": "female"}, seed=3))
+    assert not first.equals(generator.sample(500, {"diagnosis": "severe", "sex": "female"}, seed=4))
+
+
+def test_a_finished_run_resumes_to_the_same_release(outcome):
+    before = hashlib.sha256((outcome.folder / "generator.safetensors").read_bytes()).hexdigest()
+    again = simulate(toy.config(), toy.records(), toy.SCHEMA, outcome.folder, resume=True)
+    after = hashlib.sha256((again.folder / "generator.safetensors").read_bytes()).hexdigest()
+    assert before == after
+
+
+class Wire:
+    """Every byte that crosses Flower's messages."""
+
+    def __init__(self, monkeypatch):
+        self.bytes: list[bytes] = []
+        original = inproc.get_all_nested_objects
+
+        def tapped(message):
+            parts = original(message)
+            self.bytes += [part.deflate() for part in parts.values()]
+            return parts
+
+        monkeypatch.setattr(inproc, "get_all_nested_objects", tapped)
+
+
+def traces(value: float) -> list[bytes]:
+    """How a number could show: as text, or as a double in either byte order.
+
+    (Four bytes of a float32 would turn up in megabytes of ciphertext by chance.)
+    """
+    texts = [str(value).encode(), str(int(value)).encode()]
+    return texts + [struct.pack(order + "d", value) for order in "<>"]
+
+
+def found_outside(folder, wire, log) -> list[str]:
+    """Places outside the site's own folder where the canary shows."""
+    places = [f"message {i}" for i, raw in enumerate(wire) if any(t in raw for t in traces(CANARY))]
+    if any(t.decode("latin1") in log for t in traces(CANARY)):
+        places.append("log")
+    for path in folder.rglob("*"):
+        private = "sites" in path.parts or "holdout" in path.name
+        if path.is_file() and not private and any(t in path.read_bytes() for t in traces(CANARY)):
+            places.append(str(path))
+    for path in (folder / "sites").rglob("site.log"):
+        if any(t in path.read_bytes() for t in traces(CANARY)):
+            places.append(str(path))
+    return places
+
+
+def run_with_canary(tmp_path, monkeypatch, caplog):
+    wire = Wire(monkeypatch)
+    run = toy.run_folder(tmp_path / "run")
+    records = run.folder / "sites" / "site-south" / "records.parquet"
+    frame = pd.read_parquet(records)
+    frame.loc[3, "cost"] = CANARY
+    frame.to_parquet(records, index=False)
+    with caplog.at_level(logging.DEBUG), suppress(FedcganError):
+        run_engine("inproc", run.folder, 4)
+    assert len(wire.bytes) > 20
+    finished = Checkpoint.load_or_new(run.folder / "coordinator", run.plan.hash).rounds_done == 2
+    return found_outside(run.folder, wire.bytes, caplog.text), finished
+
+
+def test_a_canary_record_is_found_nowhere_outside_its_site(tmp_path, monkeypatch, caplog):
+    places, finished = run_with_canary(tmp_path, monkeypatch, caplog)
+    assert finished
+    assert places == []
+
+
+@pytest.mark.parametrize("leak", ["message", "log"])
+def test_the_canary_search_catches_a_leak(tmp_path, monkeypatch, caplog, leak):
+    """Negative control: a vault that quotes a record in a refusal, or in its log, is caught."""
+    original = vault.load_records
+
+    def leaky(path, schema, plan):
+        worst = pd.read_parquet(path).cost.max()
+        if leak == "log":
+            logging.getLogger("leak").warning("largest cost %s", worst)
+        elif worst == CANARY:
+            monkeypatch.setattr(
+                vault, "Refused", lambda **_: Refused(code="data", message=f"cost {worst}", hint="")
+            )
+            raise RuntimeError
+        return original(path, schema, plan)
+
+    monkeypatch.setattr(vault, "load_records", leaky)
+    places, finished = run_with_canary(tmp_path, monkeypatch, caplog)
+    assert finished == (leak == "log")  # a refusal stops the run
+    assert any(place.startswith(leak) for place in places)
+
+
+def test_message_sizes_do_not_depend_on_records(tmp_path, monkeypatch):
+    """The same plan over other records: every answer of a site has the same length."""
+    sizes = []
+    for seed in (0, 1):
+        with monkeypatch.context() as patch:
+            wire = Wire(patch)
+            frame = toy.records(seed=seed).sample(frac=1.0 - 0.2 * seed, random_state=0)
+            out = tmp_path / str(seed)
+            report = simulate(toy.config(), frame, toy.SCHEMA, out, resume=False).report
+            sizes.append({site: count["up"] for site, count in report["bytes"].items()})
+            assert wire.bytes
+    assert sizes[0] == sizes[1]
+
+
+def test_a_generator_that_was_altered_does_not_load(outcome, tmp_path):
+    from common.errors import StorageError
+
+    for name in ("generator.json", "generator.safetensors"):
+        (tmp_path / name).write_bytes((outcome.folder / name).read_bytes())
+    weights = bytearray((tmp_path / "generator.safetensors").read_bytes())
+    weights[-3] ^= 1
+    (tmp_path / "generator.safetensors").write_bytes(bytes(weights))
+    with pytest.raises(StorageError, match="not the file that was released"):
+        ReleasedGenerator.load(tmp_path)
+    os.truncate(tmp_path / "generator.json", 40)
+    with pytest.raises(StorageError, match="damaged"):
+        ReleasedGenerator.load(tmp_path)
