@@ -20,9 +20,10 @@ from common.crypto.proof import proof_packing, proof_values
 from common.crypto.secret import KeyPiece, KeyShare
 from common.crypto.secret_file import read_secret, write_secret
 from common.crypto.stopwatch import timed
+from common.crypto.tag import PIECE_BYTES, GroupKey
 from common.crypto.threshold import commitment, common_reference, joint_key
 from common.errors import CryptoError, NotEnoughSitesError, SignatureError
-from common.plan import Plan
+from common.plan import PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     Enrolled,
@@ -76,13 +77,15 @@ class Keys:
             agreement = AgreementKey.load(self.folder / "agreement.key")
             holders = self.plan.federation.holders
             shares = piece.deal(self.plan.federation.threshold, len(holders))
+            share_of = dict(zip(holders, map(ring.to_bytes, shares), strict=True))
+            group_piece = os.urandom(PIECE_BYTES)
             boxes = {
-                holder: agreement.seal(
-                    parties[holder].agreement,
-                    self._context(self.site, holder),
-                    ring.to_bytes(share),
+                site: agreement.seal(
+                    parties[site].agreement,
+                    self._context(self.site, site),
+                    group_piece + share_of.get(site, b""),
                 )
-                for holder, share in zip(holders, shares, strict=True)
+                for site in self.plan.federation.names
             }
             return KeyDealt(piece=ring.to_bytes(public), boxes=boxes)
 
@@ -100,28 +103,32 @@ class Keys:
                     raise CryptoError(f"the piece of {holder} is not the one it committed to")
             key = joint_key(pieces, self._reference(parties))
             write_secret(self.folder / "joint.key", key_to_bytes(key))
-            if self._is_holder:
-                self._receive(request.boxes, parties)
+            group = self._receive(request.boxes, parties)
             digest = hashlib.sha256(key_to_bytes(key)).digest()
         packing = proof_packing(len(self.plan.federation.sites))
         known = proof_values(self.plan.hash, self.site, packing)
         encrypted = encrypt_known(known, packing, key)
-        return KeyConfirmed(key_hash=digest, ciphertext=encrypted.to_bytes())
+        tag = group.seal(encrypted.ciphertext[:, 1], self.plan.hash, PROOF_STEP, self.site)
+        return KeyConfirmed(key_hash=digest, ciphertext=encrypted.to_bytes(), tag=tag)
 
-    def _receive(self, boxes: dict[str, bytes], parties: dict[str, Enrolled]) -> None:
+    def _receive(self, boxes: dict[str, bytes], parties: dict[str, Enrolled]) -> GroupKey:
+        """Open every key-holder's box: the group key, and our share if we hold one."""
         agreement = AgreementKey.load(self.folder / "agreement.key")
         holders = self.plan.federation.holders
         if set(boxes) != set(holders):
             raise NotEnoughSitesError("a share of every key-holder is needed")
-        received = [
-            share_from_bytes(
-                agreement.open(parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer])
-            )
+        contents = [
+            agreement.open(parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer])
             for dealer in holders
         ]
-        KeyShare(self.index, received).save(self.folder / "share.key")
+        group = GroupKey.of([content[:PIECE_BYTES] for content in contents], self.plan.hash)
+        group.save(self.folder / "group.key")
+        if self._is_holder:
+            received = [share_from_bytes(content[PIECE_BYTES:]) for content in contents]
+            KeyShare(self.index, received).save(self.folder / "share.key")
         for spent in ("piece.key", "agreement.key"):  # nothing may be dealt twice
-            (self.folder / spent).unlink()
+            (self.folder / spent).unlink(missing_ok=True)
+        return group
 
     @property
     def index(self) -> int:
@@ -131,6 +138,10 @@ class Keys:
     def joint(self) -> PublicKey:
         """The joint key of this run."""
         return key_from_bytes(read_secret(self.folder / "joint.key"))
+
+    def group(self) -> GroupKey:
+        """The sites' common key of this run."""
+        return GroupKey.load(self.folder / "group.key")
 
     def share(self) -> KeyShare:
         """Our share of the joint secret."""

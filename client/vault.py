@@ -17,6 +17,7 @@ from common.crypto.stopwatch import timed
 from common.errors import (
     ConfigError,
     FedcganError,
+    ForeignSumError,
     MalformedMessageError,
     NotApprovedError,
     NotEnoughSitesError,
@@ -55,9 +56,9 @@ class Vault:
     """One site's vault.
 
     Guarantees: acts only on messages that the coordinator of an approved plan signed; answers a step
-    once; charges the ledger before a contribution exists; opens a step once, and only a sum of at
-    least ``min_contributors`` signed contributions with its own among them. Every refusal is typed
-    and says nothing about a record.
+    once; charges the ledger before a contribution exists; opens a step once, and only what is the sum of
+    at least ``min_contributors`` signed contributions with its own among them. Every refusal is typed
+    and says nothing about a record's value.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -150,7 +151,8 @@ class Vault:
         limit, packing = task.encoding(schema, plan)
         encrypted = encrypt_update(update, limit, packing, keys.joint())
         with timed("encrypt"):
-            return Contribution(ciphertext=encrypted.to_bytes())
+            tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)
+            return Contribution(ciphertext=encrypted.to_bytes(), tag=tag)
 
     def _open(self, request: Open, step: str, plan: Plan, keys: Keys) -> Message:
         """Give our partial decryption of a sum, after all checks."""
@@ -162,7 +164,10 @@ class Vault:
             1 <= opener <= federation.key_holders for opener in openers
         ):
             raise NotEnoughSitesError("the key-holders that are to open are not distinct")
-        self._check_summands(request.seals, step, plan)
+        summands = self._check_summands(request.seals, step, plan)
+        if len(request.tags) != len(summands):
+            raise ForeignSumError("as many tags as contributions are needed")
+        tags = dict(zip(summands, request.tags, strict=True))
         if step == PROOF_STEP:
             packing = proof_packing(len(federation.sites))
         else:
@@ -170,14 +175,15 @@ class Vault:
             packing = contribution.task(step, plan).encoding(schema, plan)[1]
         with timed("open"):
             c1 = half_from_bytes(request.c1, packing.chunks)
+            keys.group().check(c1, tags, plan.hash, step)
             partial = keys.share().partial_decryption(c1, openers, federation.threshold)
             return Opened(partial=to_bytes(partial))
 
-    def _check_summands(self, seals: list[bytes], step: str, plan: Plan) -> None:
-        """Enough distinct sites of the roster contributed to this very step, we among them."""
+    def _check_summands(self, seals: list[bytes], step: str, plan: Plan) -> list[str]:
+        """Enough distinct sites of the roster contributed to this very step, we among them: who."""
         kind = KeyConfirmed.kind if step == PROOF_STEP else Contribution.kind
         own = (KeyConfirm.kind if step == PROOF_STEP else Contribute.kind, step)
-        senders = set()
+        senders: list[str] = []
         for raw in seals:
             seal = frames.read(raw, 4096)
             header = seal.header
@@ -187,7 +193,7 @@ class Vault:
             frames.check(seal, identity, plan=plan.hash, sender=header.sender, with_body=False)
             if header.sender in senders:
                 raise ReplayError(f"{header.sender} is counted twice in one sum")
-            senders.add(header.sender)
+            senders.append(header.sender)
         if len(senders) < plan.federation.min_contributors:
             raise NotEnoughSitesError(
                 f"{len(senders)} contributions, the plan demands {plan.federation.min_contributors}"
@@ -195,6 +201,7 @@ class Vault:
         answered = Answers(self.site.run_folder(plan.hash)).seal(*own)
         if answered is not None and answered not in seals:
             raise ReplayError("our own contribution is not in this sum")
+        return senders
 
 
 def _where(error: BaseException) -> str:

@@ -182,6 +182,12 @@ class NotASumError(CryptoError):
     code = "crypto-not-a-sum"
 
 
+class ForeignSumError(CryptoError):
+    """What is to be opened is not the sum of the contributions; nothing was opened."""
+
+    code = "crypto-foreign-sum"
+
+
 class StorageError(FedcganError):
     """A file cannot be written or read."""
 

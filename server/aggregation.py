@@ -25,6 +25,7 @@ from common.protocol import frames
 from common.protocol.messages import (
     Contribute,
     Contribution,
+    KeyConfirmed,
     Message,
     Open,
     Opened,
@@ -112,24 +113,22 @@ class SecureSum:
         request = Contribute(state=state)
         sites = self._openings.get(step, {}).get("summands", self._plan.federation.names)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
-        ciphertexts = {
-            site: Contribution.from_bytes(frame.body).ciphertext for site, frame in replies.items()
-        }
+        bodies = {site: Contribution.from_bytes(frame.body) for site, frame in replies.items()}
         self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.values())
-        return self.open(step, ciphertexts, replies, packing), len(replies)
+        return self.open(step, bodies, replies, packing), len(replies)
 
     def open(
         self,
         step: str,
-        ciphertexts: Mapping[str, bytes],
+        bodies: Mapping[str, Contribution | KeyConfirmed],
         replies: Mapping[str, frames.Frame],
         packing: Packing,
     ) -> Integers:
-        """Add the ciphertexts of ``replies`` and have key-holders open the sum: int64[count]."""
-        opening = self._decide(step, list(ciphertexts))
+        """Add the ciphertexts of ``bodies`` and have key-holders open the sum: int64[count]."""
+        opening = self._decide(step, list(bodies))
         with timed("add"):
             total = bfv.add(
-                EncryptedUpdate.from_bytes(ciphertexts[site], packing.chunks).ciphertext
+                EncryptedUpdate.from_bytes(bodies[site].ciphertext, packing.chunks).ciphertext
                 for site in opening["summands"]
             )
             c1 = ring.to_bytes(total[:, 1])
@@ -137,6 +136,7 @@ class SecureSum:
         request = Open(
             c1=c1,
             seals=[replies[site].seal for site in opening["summands"]],
+            tags=[bodies[site].tag for site in opening["summands"]],
             openers=[holders.index(site) + 1 for site in opening["openers"]],
         )
         opened = self._asking(step, dict.fromkeys(opening["openers"], request), Opened.kind)
@@ -146,7 +146,7 @@ class SecureSum:
                 for site, frame in opened.items()
             }
             slots = threshold.combine(total, partials, self._plan.federation.threshold)
-            return packing.unpack_sum(slots, len(ciphertexts))
+            return packing.unpack_sum(slots, len(opening["summands"]))
 
     def _decide(self, step: str, present: list[str]) -> Opening:
         """What to open: the decision made before, or all that contributed."""

@@ -53,7 +53,7 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> N
             enrolled=enrolled,
             committed=committed,
             pieces=pieces,
-            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()} if site in holders else {},
+            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()},
         )
         for site in plan.federation.names
     }
@@ -69,7 +69,7 @@ def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> No
     packing = proof_packing(len(plan.federation.sites))
     opened = secure_sum.open(
         PROOF_STEP,
-        {site: body.ciphertext for site, body in bodies.items()},
+        bodies,
         confirmed,
         packing,
     )

@@ -29,6 +29,10 @@ class LocalFederation:
         """A site's own folder."""
         return self.run.folder / "sites" / name
 
+    def run_folder(self, name: str) -> Path:
+        """A site's keys and answers of this run."""
+        return self.vaults[name].site.run_folder(self.plan.hash)
+
     def send(self, frames: Mapping[str, bytes]) -> dict[str, bytes]:
         """What ``Send`` promises."""
         answers = {}

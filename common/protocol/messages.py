@@ -70,7 +70,8 @@ class KeyDeal(Message):
 
 
 class KeyDealt(Message):
-    """Key-holder: b_i, and for every key-holder a box with its share, which only it can open."""
+    """Key-holder: b_i, and for every site a box that only it can open: a piece of the sites' group key,
+    and a share if the site is a key-holder."""
 
     kind = "key-dealt"
     piece: bytes
@@ -93,6 +94,7 @@ class KeyConfirmed(Message):
     kind = "key-confirmed"
     key_hash: bytes
     ciphertext: bytes
+    tag: bytes
 
 
 class Contribute(Message):
@@ -103,19 +105,21 @@ class Contribute(Message):
 
 
 class Contribution(Message):
-    """Site: its noised, packed and encrypted contribution."""
+    """Site: its noised, packed and encrypted contribution. tag: for the other sites' eyes, 32 bytes."""
 
     kind = "contribution"
     ciphertext: bytes
+    tag: bytes
 
 
 class Open(Message):
-    """Coordinator: open this sum. c1: second half of the summed ciphertexts; seals: of the summands;
-    openers: the key-holders that open together (1-based)."""
+    """Coordinator: open this sum. c1: second half of the summed ciphertexts; seals and tags: of the
+    summands, in the same order; openers: the key-holders that open together (1-based)."""
 
     kind = "open"
     c1: bytes
     seals: list[bytes]
+    tags: list[bytes]
     openers: list[int]
 
 

@@ -59,22 +59,27 @@ def test_a_file_is_one_idea(path):
 
 
 def test_secrets_are_imported_only_at_the_site_and_where_one_process_plays_all():
-    users = {
-        str(path.relative_to(ROOT))
-        for path in SOURCES
-        if any(name.endswith("crypto.secret") for name in imported(path))
-    }
-    assert users == {"client/enrolment.py", "common/bench/he.py"}
+    for secret, users in {
+        "crypto.secret": {"client/enrolment.py", "common/bench/he.py"},
+        "crypto.tag": {"client/enrolment.py"},
+    }.items():
+        found = {
+            str(path.relative_to(ROOT))
+            for path in SOURCES
+            if any(name.endswith(secret) for name in imported(path))
+        }
+        assert found == users
 
 
 def test_a_server_process_never_loads_the_secret_half():
     script = (
-        "import sys, server.app, server.rounds, server.release; print('common.crypto.secret' in sys.modules)"
+        "import sys, server.app, server.release;"
+        "print({'common.crypto.secret', 'common.crypto.tag'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "set()"
 
 
 def test_error_codes_are_stable_and_different():

@@ -1,15 +1,20 @@
 """What a vault refuses: each attempt has its own reason, and nothing is opened or charged."""
 
 import shutil
+from functools import reduce
 
 import numpy as np
 import pytest
 
+from client.enrolment import Keys
 from client.site import Site
 from client.vault import Vault
+from common.crypto.bfv import encrypt
+from common.crypto.encrypted import EncryptedUpdate
 from common.crypto.identity import Identity
+from common.crypto.ring import DATA_LEVEL, N, to_bytes
 from common.errors import ConfigError, RefusedError
-from common.plan import MEASURE_STEP
+from common.plan import MEASURE_STEP, PROOF_STEP
 from common.privacy.ledger import Ledger
 from common.protocol import frames
 from common.protocol.messages import Contribute, Contribution, Message, Open, Opened, Refused
@@ -17,6 +22,8 @@ from common.tables import write_table
 from server.enrolment import enrol, make_keys
 from tests import toy
 from tests.federation import LocalFederation
+
+ZERO = np.zeros((1, N), np.int64)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +71,19 @@ def contributions(federation):
     return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind)
 
 
-def opening(federation, replies, **changes) -> Open:
-    chunk = Contribution.from_bytes(next(iter(replies.values())).body).ciphertext
+def halves(replies) -> list[np.ndarray]:
+    """c1 of each contribution."""
+    bodies = [Contribution.from_bytes(frame.body) for frame in replies.values()]
+    return [EncryptedUpdate.from_bytes(body.ciphertext, 1).ciphertext[:, 1] for body in bodies]
+
+
+def opening(federation, replies, c1=None, **changes) -> Open:
+    """The honest request to open, with some of it changed."""
+    total = reduce(DATA_LEVEL.add, halves(replies)) if c1 is None else c1
     fields = {
-        "c1": chunk[len(chunk) // 2 :],
-        "seals": [f.seal for f in replies.values()],
+        "c1": total if isinstance(total, bytes) else to_bytes(total),
+        "seals": [frame.seal for frame in replies.values()],
+        "tags": [Contribution.from_bytes(frame.body).tag for frame in replies.values()],
         "openers": [1, 2, 3],
     }
     return Open(**{**fields, **changes})
@@ -132,7 +147,8 @@ def test_a_sum_opens_for_its_own_contributions(federation):
 
 def test_too_few_contributions_are_not_opened(federation):
     replies = contributions(federation)
-    few = opening(federation, replies, seals=[f.seal for f in list(replies.values())[:2]])
+    honest = opening(federation, replies)
+    few = honest.model_copy(update={"seals": honest.seals[:2], "tags": honest.tags[:2]})
     assert refusal(federation, "site-north", few, MEASURE_STEP) == "protocol-not-enough-sites"
 
 
@@ -169,9 +185,58 @@ def test_a_step_is_opened_once(federation):
     site = federation.plan.federation.names[0]
     first = ask(federation, site, opening(federation, replies), MEASURE_STEP)
     assert ask(federation, site, opening(federation, replies), MEASURE_STEP) == first
-    single = Contribution.from_bytes(replies[site].body).ciphertext
-    other = opening(federation, replies, c1=single[: len(single) // 2])
+    other = opening(federation, replies, openers=[1, 2, 4])
     assert refusal(federation, site, other, MEASURE_STEP) == "protocol-replay"
+
+
+def test_only_the_sum_of_the_contributions_is_opened(federation):
+    """A coordinator that swaps, drops, doubles, scales or alters what is opened is refused each time."""
+    replies = contributions(federation)
+    parts = halves(replies)
+    total = reduce(DATA_LEVEL.add, parts)
+    first = federation.plan.federation.names[0]
+    one_bit = total.copy()
+    one_bit[0, 1, 77] ^= 1
+    fakes = {
+        "one site's alone": parts[1],
+        "one dropped": reduce(DATA_LEVEL.add, parts[1:]),
+        "one doubled": DATA_LEVEL.add(total, parts[0]),
+        "scaled": DATA_LEVEL.add(total, total),
+        "one bit": one_bit,
+        "nothing": np.zeros_like(total),
+        "an encryption of zero added": DATA_LEVEL.add(
+            total, encrypt(Keys(federation.run_folder(first), federation.plan, first).joint(), ZERO)[:, 1]
+        ),
+    }
+    for name, fake in fakes.items():
+        code = refusal(federation, first, opening(federation, replies, c1=fake), MEASURE_STEP)
+        assert code == "crypto-foreign-sum", name
+    assert isinstance(ask(federation, first, opening(federation, replies), MEASURE_STEP), Opened)
+
+
+def test_tags_are_each_sites_own_for_this_step(federation):
+    replies = contributions(federation)
+    first = federation.plan.federation.names[0]
+    honest = opening(federation, replies).tags
+    flipped = bytes([honest[0][0] ^ 1]) + honest[0][1:]
+    for tags in (honest[::-1], honest[:-1], [flipped, *honest[1:]], [b"", *honest[1:]]):
+        request = opening(federation, replies, tags=tags)
+        assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-sum"
+
+
+def test_a_sum_and_tags_of_another_step_are_refused(federation):
+    """Replaying the proof step's contributions under the measure step."""
+    replies = contributions(federation)
+    first = federation.plan.federation.names[0]
+    group = Keys(federation.run_folder(first), federation.plan, first).group()
+    total = reduce(DATA_LEVEL.add, halves(replies))
+    names = federation.plan.federation.names
+    old = [
+        group.seal(part, federation.plan.hash, PROOF_STEP, n)
+        for part, n in zip(halves(replies), names, strict=False)
+    ]
+    request = opening(federation, replies, c1=total, tags=old)
+    assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-sum"
 
 
 @pytest.mark.parametrize("openers", [[1, 2], [1, 1, 2], [0, 1, 2], [1, 2, 9], [2, 3, 4], []])

@@ -20,7 +20,7 @@ def identity(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frame(identity):
-    body = messages.Contribution(ciphertext=b"ciphertext").to_bytes()
+    body = messages.Contribution(ciphertext=b"ciphertext", tag=b"tag").to_bytes()
     return frames.sign(identity, "contribution", PLAN, "measure", "north", body)
 
 
@@ -95,8 +95,8 @@ def test_no_message_has_a_field_for_an_update_in_the_clear():
         "enrolled": {"agreement", "nonce"},
         "key-committed": {"commitment"},
         "key-dealt": {"piece", "boxes"},
-        "key-confirmed": {"key_hash", "ciphertext"},
-        "contribution": {"ciphertext"},
+        "key-confirmed": {"key_hash", "ciphertext", "tag"},
+        "contribution": {"ciphertext", "tag"},
         "opened": {"partial"},
         "refused": {"code", "message", "hint"},
     }

@@ -1,0 +1,103 @@
+"""What encryption costs the demo: the same run with the secure sum and with a plain float32 sum.
+
+    python -m tests.bench.encryption_share --pairs 3
+
+The plain sum exists only here. It replaces both halves of the secure sum in one process: sites send
+float32, the server adds, no keys are made and nothing is opened. Runs alternate; ratios are by pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+import numpy as np
+
+from client.enrolment import Keys
+from common.protocol.messages import Contribute, Contribution
+from server import demo
+from server.rounds import Coordinator
+from server.simulate import simulate
+
+
+class PlainUpdate:
+    """A noised update as float32: what a federation without encryption would send."""
+
+    def __init__(self, update, *_):
+        self._values = update.values
+
+    @property
+    def ciphertext(self) -> np.ndarray:
+        return np.zeros((1, 2), np.uint64)
+
+    def to_bytes(self) -> bytes:
+        return self._values.astype(np.float32).tobytes()
+
+
+class NoTag:
+    """Nothing is opened, so nothing has to be proved about it."""
+
+    def seal(self, *_) -> bytes:
+        return b""
+
+
+def plain_sum(coordinator, step, state, encoding):
+    """The server's half: ask once, add."""
+    sites = coordinator._plan.federation.names
+    replies = coordinator._asking(step, dict.fromkeys(sites, Contribute(state=state)), Contribution.kind)
+    vectors = [
+        np.frombuffer(Contribution.from_bytes(reply.body).ciphertext, np.float32)
+        for reply in replies.values()
+    ]
+    coordinator._checkpoint.contribution_bytes += sum(len(r.to_bytes()) for r in replies.values())
+    coordinator._checkpoint.values_sent += encoding.packing.count * len(vectors)
+    return np.sum(vectors, axis=0, dtype=np.float64), len(vectors)
+
+
+def run(encrypted: bool) -> dict:
+    frame, schema = demo.records()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "release"
+        if encrypted:
+            return simulate(demo.config(0), frame, schema, out, resume=False).report
+        with (
+            patch("client.vault.encrypt_update", PlainUpdate),
+            patch("server.rounds.make_keys", lambda *_: None),
+            patch.object(Keys, "joint", lambda _: None),
+            patch.object(Keys, "group", lambda _: NoTag()),
+            patch.object(Coordinator, "_opened", plain_sum),
+        ):
+            return simulate(demo.config(0), frame, schema, out, resume=False).report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pairs", type=int, default=3)
+    pairs = parser.parse_args().pairs
+    rows = []
+    for number in range(pairs):
+        order = (True, False) if number % 2 == 0 else (False, True)
+        reports = {encrypted: run(encrypted) for encrypted in order}
+        rows.append(
+            {
+                "encrypted_seconds": reports[True]["wall_seconds"],
+                "plain_seconds": reports[False]["wall_seconds"],
+                "ratio": round(reports[True]["wall_seconds"] / reports[False]["wall_seconds"], 4),
+                "encryption_share": reports[True]["encryption_share"],
+                "upload_ratio_float32": reports[True]["upload_ratio_float32"],
+                "tvd2": [reports[True]["tvd2"], reports[False]["tvd2"]],
+                "tstr_auc": [reports[True]["tstr_auc"], reports[False]["tstr_auc"]],
+            }
+        )
+        sys.stderr.write(json.dumps(rows[-1]) + "\n")
+    summary = {"median_ratio": median(row["ratio"] for row in rows), "pairs": rows}
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
