@@ -32,6 +32,8 @@ def guarded(app: typer.Typer) -> int:
     as_json = "--json" in sys.argv
     try:
         code = app(standalone_mode=False)
+        if code == InterruptedRunError.exit_code:  # typer has swallowed a Ctrl-C
+            raise KeyboardInterrupt
     except FedcganError as error:
         return _report(error, as_json)
     except click.UsageError as error:
