@@ -83,6 +83,13 @@ class NumberColumn(BaseModel):
             raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
         if any(not low <= atom <= high for atom in self.atoms):
             raise ValueError(f"column {self.name}: an atom lies outside the bounds")
+        step = 10.0**-self.decimals
+        for atom in self.atoms:
+            beside = round(atom + step, self.decimals)
+            if beside > high or beside in self.atoms or any(atom < cut <= beside for cut in self.cuts):
+                raise ValueError(
+                    f"column {self.name}: atom {atom:g} leaves no other value above it in its bin"
+                )
         if self.scale == "log" and low < 0:
             raise ValueError(f"column {self.name}: a log scale needs bounds of at least 0")
         if self.decimals == 0 and any(b != int(b) for b in (*borders, *self.atoms)):

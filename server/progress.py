@@ -14,6 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from common.events import Event, listening
 from common.terminal import messages
@@ -66,13 +67,13 @@ def _bars(target: float) -> Iterator[_Bars]:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("[bold]{task.fields[phase]:8}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=12),
         TextColumn("{task.completed:>4}/{task.total}"),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("eta"),
-        TimeRemainingColumn(),
-        TextColumn("[cyan]ε {task.fields[epsilon]:.3f}[/] of " + f"{target:g}"),
-        TextColumn("[dim]{task.description}"),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
+        TextColumn("[cyan]ε {task.fields[epsilon]:.3f}[/]/" + f"{target:g}"),
+        TextColumn("[dim]{task.description}", table_column=Column(no_wrap=True, ratio=1)),
         console=messages,
     )
     with progress:

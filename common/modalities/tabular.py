@@ -132,7 +132,8 @@ def _draw_numbers(codes: Codes, column: NumberColumn, random: np.random.Generato
         above = start > 0  # a bin that starts at zero has no logarithm; it stays uniform
         values[above] = start[above] * (1 + width[above] / start[above]) ** position[above]
     values = np.floor(np.round(values / step, 6)) * step
-    values = np.clip(values, start, np.maximum(start + width - step, start))
+    values = np.round(np.clip(values, start, np.maximum(start + width - step, start)), column.decimals)
+    values[np.isin(values, column.atoms)] += step  # an atom has a code of its own, a bin never draws it
     atoms = codes < len(column.atoms)
     values[atoms] = np.array([*column.atoms, 0.0])[codes[atoms]]
     return np.asarray(np.round(values, column.decimals))

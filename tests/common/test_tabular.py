@@ -1,0 +1,154 @@
+"""Records to codes and back: nothing out of the schema gets in, nothing out of it comes out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from common.errors import ColumnError, MissingValueError, SchemaError, ValueNotAllowedError
+from common.modalities.layout import Layout
+from common.modalities.tabular import decode, encode
+from common.schema import CategoryColumn, NumberColumn, Schema
+from server import demo
+from tests import toy
+
+
+def frame(**changes):
+    return toy.records(40).drop(columns="hospital").assign(**changes)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_any_codes_decode_to_records_that_encode_to_the_same_codes(seed):
+    random = np.random.default_rng(seed)
+    codes = np.stack([random.integers(0, size, 200) for size in toy.SCHEMA.sizes], axis=1)
+    table = decode(codes, toy.SCHEMA, random)
+    assert np.array_equal(encode(table, toy.SCHEMA), codes)
+
+
+def test_every_code_of_the_demo_schema_round_trips_through_csv(tmp_path):
+    _, schema = demo.records()
+    random = np.random.default_rng(0)
+    codes = np.stack([random.integers(0, size, 3000) for size in schema.sizes], axis=1)
+    table = decode(codes, schema, random)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    back = pd.read_csv(tmp_path / "t.csv")
+    assert np.array_equal(encode(back, schema), codes)
+    for column in schema.columns:
+        if isinstance(column, NumberColumn):
+            values = back[column.name].dropna()
+            assert values.between(*column.bounds).all()
+            assert np.allclose(values, values.round(column.decimals))
+
+
+def test_the_demo_is_the_whole_experiment():
+    table, schema = demo.records()
+    assert len(table) == 20_190
+    assert table.person.nunique() == 5_912
+    assert table.site.nunique() == 6
+    assert len(encode(table.drop(columns="site"), schema)) == 20_190
+    assert {c.name for c in schema.conditions} == {"health", "sex"}
+    assert table.health.value_counts().to_dict() == {
+        "excellent": 11_019,
+        "good": 7_309,
+        "fair": 1_560,
+        "poor": 302,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "says"),
+    [
+        ({"age": 101}, ValueNotAllowedError, "row 1, column 'age'"),
+        ({"age": -1}, ValueNotAllowedError, "integers from 0 to 100 years"),
+        ({"age": 3.5}, ValueNotAllowedError, "integers"),
+        ({"age": "old"}, ValueNotAllowedError, "row 1"),
+        ({"age": np.inf}, ValueNotAllowedError, "row 1"),
+        ({"age": np.nan}, MissingValueError, "declare missing = true"),
+        ({"diagnosis": "fatal"}, ValueNotAllowedError, "none, mild, severe"),
+        ({"diagnosis": None}, MissingValueError, "diagnosis"),
+        ({"grade": 4}, ValueNotAllowedError, "1, 2, 3"),
+        ({"grade": "first"}, ValueNotAllowedError, "1, 2, 3"),
+        ({"name": "x"}, ColumnError, "not in the schema ['name']"),
+    ],
+)
+def test_what_the_schema_does_not_allow_is_refused(changes, kind, says):
+    with pytest.raises(kind) as caught:
+        encode(frame(**changes), toy.SCHEMA)
+    assert says in caught.value.message + caught.value.hint
+
+
+def test_the_first_bad_row_is_named_and_its_value_is_not():
+    table = frame()
+    table.loc[13, "cost"] = 70_077.5
+    with pytest.raises(ValueNotAllowedError) as caught:
+        encode(table, toy.SCHEMA)
+    assert "row 14, column 'cost'" in caught.value.message
+    assert "70077" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "float64", "int32", "string"])
+def test_other_types_of_the_same_values_are_the_same(dtype):
+    table = frame()
+    assert np.array_equal(
+        encode(table.assign(age=table.age.astype(dtype)), toy.SCHEMA), encode(table, toy.SCHEMA)
+    )
+    categorical = table.assign(diagnosis=table.diagnosis.astype("category"))
+    assert np.array_equal(encode(categorical, toy.SCHEMA), encode(table, toy.SCHEMA))
+
+
+def test_a_schema_is_the_same_after_toml(tmp_path):
+    (tmp_path / "s.toml").write_text(toy.SCHEMA.to_toml())
+    assert Schema.load(tmp_path / "s.toml") == toy.SCHEMA
+    assert Schema.load(tmp_path / "s.toml").hash == toy.SCHEMA.hash
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kind": "category", "name": "a", "categories": ["x", "x"]},
+        {"kind": "category", "name": "a", "categories": ["x", "y"], "condition": True, "missing": True},
+        {"kind": "number", "name": "a", "bounds": [0, 1], "decimals": 2, "cuts": [2]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [2.5]},
+        {"kind": "number", "name": "a", "bounds": [-5, 9], "decimals": 0, "cuts": [2], "scale": "log"},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [2], "atoms": [12]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [3, 2]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [1], "atoms": [0]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5], "atoms": [9]},
+        {"kind": "text", "name": "a"},
+    ],
+)
+def test_schemas_that_contradict_themselves(bad, tmp_path):
+    good = {"kind": "category", "name": "c", "categories": ["x", "y"], "condition": True}
+    with pytest.raises(ValidationError):
+        Schema.model_validate({"name": "s", "columns": [bad, good]})
+
+
+def test_a_schema_needs_a_condition_and_something_to_generate():
+    column = CategoryColumn(name="a", categories=("x", "y"))
+    condition = CategoryColumn(name="b", categories=("x", "y"), condition=True)
+    for columns in (
+        (column, column.model_copy(update={"name": "d"})),
+        (condition,) * 1,
+        (condition, condition),
+    ):
+        with pytest.raises(ValidationError):
+            Schema(name="s", columns=columns)
+
+
+def test_a_broken_schema_file_is_a_typed_error(tmp_path):
+    path = tmp_path / "s.toml"
+    for content in (b"name = ", b"\xff\xfe", b"name = 'x'\ncolumns = 3"):
+        path.write_bytes(content)
+        with pytest.raises(SchemaError):
+            Schema.load(path)
+
+
+def test_layout_puts_conditions_last_and_back():
+    layout = Layout.of(toy.SCHEMA)
+    codes = encode(frame(), toy.SCHEMA)
+    assert np.array_equal(layout.to_schema(layout.to_model(codes)), codes)
+    assert layout.sizes == (5, 3, 5, 3, 3, 2)
+    assert layout.condition_grid().tolist() == [[d, s] for d in range(3) for s in range(2)]
