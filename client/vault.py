@@ -25,7 +25,7 @@ from common.errors import (
     SignatureError,
 )
 from common.modalities.tabular import Codes
-from common.plan import PROOF_STEP, Plan
+from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     Contribute,
@@ -49,7 +49,13 @@ from .protection import encrypt_update
 from .site import Answers, Site
 
 REQUEST_LIMIT = 1 << 30
-_STEP = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
+_STEP = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another name
+    Enrol.kind: ENROL_STEP,
+    KeyCommit.kind: KEYS_STEP,
+    KeyDeal.kind: KEYS_STEP,
+    KeyConfirm.kind: PROOF_STEP,
+}
 
 
 class Vault:
@@ -71,15 +77,15 @@ class Vault:
         try:
             frame = frames.read(raw, REQUEST_LIMIT)
             plan, step = frame.header.plan, frame.header.step
-            if not _STEP.match(step):
+            if not _STEP.fullmatch(step):
                 raise MalformedMessageError("a step id of another form")
             with self.site.locked():
                 return self._answer(frame, raw)
         except FedcganError as error:
-            self.site.log.warning("refused %s: %s", step, error.code)
+            self.site.log.warning("refused %r: %s", step, error.code)
             refusal = Refused(code=error.code, message=error.message, hint=error.hint)
         except Exception as error:  # what went wrong stays here; its text could quote a record
-            self.site.log.error("failed %s: %s", step, _where(error))
+            self.site.log.error("failed %r: %s", step, _where(error))
             refusal = Refused(code="internal", message="the site failed", hint="its log says where: site.log")
         return self._signed(refusal, plan, step)
 
@@ -107,6 +113,8 @@ class Vault:
 
     def _act(self, kind: str, step: str, body: bytes, plan: Plan, run: Path) -> Message:
         keys = Keys(run, plan, self.site.name)
+        if kind in _STEPS_OF_ENROLMENT and step != _STEPS_OF_ENROLMENT[kind]:
+            raise MalformedMessageError(f"{kind!r} belongs to step {_STEPS_OF_ENROLMENT[kind]!r}")
         if kind == Enrol.kind:
             return self._enrol(Enrol.from_bytes(body), plan, keys)
         if kind == KeyCommit.kind:
@@ -116,7 +124,7 @@ class Vault:
         if kind == KeyDeal.kind:
             enrolled = KeyCommit.from_bytes(read_secret(run / "enrolled"))
             return keys.deal(KeyDeal.from_bytes(body), enrolled.enrolled)
-        if kind == KeyConfirm.kind and step == PROOF_STEP:
+        if kind == KeyConfirm.kind:
             return keys.confirm(KeyConfirm.from_bytes(body))
         if kind == Contribute.kind:
             return self._contribute(Contribute.from_bytes(body), step, plan, keys)
@@ -128,7 +136,7 @@ class Vault:
         """Check everything that could stop the run later, before anything is spent."""
         if request.plan != plan.to_json():
             raise NotApprovedError("the plan sent is not the plan approved")
-        schema = Schema.model_validate_json(request.table)
+        schema = Schema.from_json(request.table)
         if schema.hash != plan.schema_hash:
             raise ConfigError("the schema sent is not the schema of the plan")
         write_secret(keys.folder / "schema.json", request.table)
@@ -137,7 +145,7 @@ class Vault:
         return keys.enrol()
 
     def _load(self, plan: Plan, run: Path) -> tuple[Schema, Codes]:
-        schema = Schema.model_validate_json(read_secret(run / "schema.json"))
+        schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
             codes = load_records(self.site.records, schema, plan)
             self._records = {plan.hash: codes}
@@ -171,7 +179,7 @@ class Vault:
         if step == PROOF_STEP:
             packing = proof_packing(len(federation.sites))
         else:
-            schema = Schema.model_validate_json(read_secret(keys.folder / "schema.json"))
+            schema = Schema.from_json(read_secret(keys.folder / "schema.json"))
             packing = contribution.task(step, plan).encoding(schema, plan)[1]
         with timed("open"):
             c1 = half_from_bytes(request.c1, packing.chunks)

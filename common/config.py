@@ -134,6 +134,11 @@ class SimulationConfig(BaseModel):
                 f"federation: threshold {self.federation.threshold} <= key_holders {holders} "
                 f"<= {self.sites.count} sites does not hold"
             )
+        if 2 * self.federation.threshold <= holders:
+            raise ValueError(
+                f"federation: threshold {self.federation.threshold} must be more than half of "
+                f"{holders} key_holders, or two different sums could be opened in one step"
+            )
         return self
 
     @classmethod

@@ -18,8 +18,10 @@ from .schema import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
-MEASURE_STEP = "measure"
+ENROL_STEP = "enrol"
+KEYS_STEP = "keys"
 PROOF_STEP = "proof"
+MEASURE_STEP = "measure"
 
 
 def train_step(number: int) -> str:
@@ -39,7 +41,8 @@ class Federation(BaseModel):
     """Who takes part and what it takes to open a sum.
 
     sites: the roster; the first ``key_holders`` of it hold shares of the key
-    threshold: key-holders needed to open a sum; fewer open nothing
+    threshold: key-holders needed to open a sum, more than half of them; fewer open nothing. Two openings of
+        one step would share a key-holder, and a key-holder opens a step once
     min_contributors: contributions needed before a sum may be opened
     """
 
@@ -60,6 +63,11 @@ class Federation(BaseModel):
             raise ValueError(
                 f"threshold {self.threshold} <= key_holders {self.key_holders} "
                 f"<= {len(self.sites)} sites does not hold"
+            )
+        if 2 * self.threshold <= self.key_holders:
+            raise ValueError(
+                f"threshold {self.threshold} must be more than half of {self.key_holders} key_holders, "
+                "or two different sums could be opened in one step"
             )
         if self.min_contributors > len(self.sites):
             raise ValueError("min_contributors exceeds the number of sites")

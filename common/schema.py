@@ -178,6 +178,14 @@ class Schema(BaseModel):
         except ValidationError as error:
             raise SchemaError(f"{path}: {first_problem(error)}") from error
 
+    @classmethod
+    def from_json(cls, raw: bytes) -> Schema:
+        """Read the canonical JSON form. Raises SchemaError."""
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            raise SchemaError(f"this is not a schema: {first_problem(error)}") from error
+
     def to_toml(self) -> str:
         """The schema as TOML, without what equals its default."""
         content = self.model_dump(mode="json", exclude_defaults=True)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from common.config import SimulationConfig
+    from common.schema import Schema
 
 from common.terminal import guarded, output, print_result
 
@@ -68,7 +74,14 @@ def _engine(name: str) -> str:
     return name
 
 
-def _simulate(settings, frame, schema, out: Path, resume: bool, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _simulate(
+    settings: SimulationConfig,
+    frame: pd.DataFrame,
+    schema: Schema,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+) -> None:
     from .progress import shown
     from .simulate import simulate as run
     from .summary import print_summary

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.crypto.proof import proof_packing, proof_values
 from common.errors import CryptoError, NotEnoughSitesError
-from common.plan import PROOF_STEP, Plan
+from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol.frames import Frame
 from common.protocol.messages import (
     Enrol,
@@ -29,7 +29,7 @@ from .aggregation import Asking, SecureSum
 def enrol(asking: Asking, schema: Schema) -> list[bytes]:
     """Ask every site to take part; their signed answers. Raises RefusedError or NotEnoughSitesError."""
     request = Enrol(plan=asking.plan.to_json(), table=schema.model_dump_json().encode())
-    return _frames(asking, "enrol", request, Enrolled.kind, asking.plan.federation.names)
+    return _frames(asking, ENROL_STEP, request, Enrolled.kind, asking.plan.federation.names)
 
 
 def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> None:
@@ -39,11 +39,11 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> N
     """
     plan = asking.plan
     holders = plan.federation.holders
-    committed = _frames(asking, "keys", KeyCommit(enrolled=enrolled), KeyCommitted.kind, holders)
+    committed = _frames(asking, KEYS_STEP, KeyCommit(enrolled=enrolled), KeyCommitted.kind, holders)
     dealt = {
         site: KeyDealt.from_bytes(frame.body)
         for site, frame in asking(
-            "keys", dict.fromkeys(holders, KeyDeal(committed=committed)), KeyDealt.kind
+            KEYS_STEP, dict.fromkeys(holders, KeyDeal(committed=committed)), KeyDealt.kind
         ).items()
     }
     _require(list(dealt), holders)

@@ -6,6 +6,7 @@ arrives during a run can change them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import SignatureError
 from .secret_file import read_secret, write_secret
+
+NONCE_BYTES = 12
 
 
 class Identity:
@@ -71,14 +74,15 @@ class AgreementKey:
         return self._key.public_key().public_bytes_raw()
 
     def seal(self, peer: bytes, context: bytes, content: bytes) -> bytes:
-        """A box for ``peer``: ChaCha20-Poly1305 under HKDF(X25519). One box per peer and context."""
-        return self._cipher(peer, context).encrypt(_NONCE, content, context)
+        """A box for ``peer``: a fresh nonce, then ChaCha20-Poly1305 under HKDF(X25519)."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher(peer, context).encrypt(nonce, content, context)
 
     def open(self, peer: bytes, context: bytes, box: bytes) -> bytes:
         """The content of a box that ``peer`` sealed for us. Raises SignatureError."""
         try:
-            return self._cipher(peer, context).decrypt(_NONCE, box, context)
-        except InvalidTag as error:
+            return self._cipher(peer, context).decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], context)
+        except (InvalidTag, ValueError) as error:
             raise SignatureError(
                 "a sealed share does not open", hint="it was altered, or sealed for another site"
             ) from error
@@ -96,6 +100,3 @@ class AgreementKey:
     def load(cls, path: Path) -> AgreementKey:
         """Read a key written by ``save``."""
         return cls(X25519PrivateKey.from_private_bytes(read_secret(path)))
-
-
-_NONCE = bytes(12)  # each derived key seals one box: the context names run, dealer and receiver

@@ -13,6 +13,7 @@ partial decryption depends on nothing else. A site that shares K with the server
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +48,18 @@ class GroupKey:
         return cls(derive.derive(b"".join(pieces)))
 
     def seal(self, c1: Residues, plan: str, step: str, site: str) -> bytes:
-        """The tag of one contribution, uint64[chunks, 2, N], readable by sites only: 32 bytes."""
+        """The tag of one contribution, uint64[chunks, 2, N], readable by sites only: 44 bytes."""
         tag = b"".join(value.to_bytes(_WORD, "big") for value in self._inner_product(c1, plan, step))
-        return self._cipher(plan, step, site).encrypt(_NONCE, tag, None)
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher(plan, step, site).encrypt(nonce, tag, None)
 
     def check(self, c1: Residues, boxes: dict[str, bytes], plan: str, step: str) -> None:
         """Raise ForeignSumError unless ``c1`` is the sum of the contributions behind ``boxes``."""
         expected = [0] * len(DATA_PRIMES)
         for site, box in boxes.items():
             try:
-                tag = self._cipher(plan, step, site).decrypt(_NONCE, box, None)
-            except InvalidTag as error:
+                tag = self._cipher(plan, step, site).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], None)
+            except (InvalidTag, ValueError) as error:
                 raise ForeignSumError(f"the tag of {site} is not its own for this step") from error
             for index in range(len(DATA_PRIMES)):
                 expected[index] += int.from_bytes(tag[_WORD * index :][:_WORD], "big")
@@ -100,4 +102,4 @@ class GroupKey:
 
 
 _LOW_60 = np.uint64((1 << 60) - 1)
-_NONCE = bytes(12)  # each derived key seals one tag: a site answers a step once
+_NONCE_BYTES = 12

@@ -105,7 +105,7 @@ class Contribute(Message):
 
 
 class Contribution(Message):
-    """Site: its noised, packed and encrypted contribution. tag: for the other sites' eyes, 32 bytes."""
+    """Site: its noised, packed and encrypted contribution. tag: for the other sites' eyes, 44 bytes."""
 
     kind = "contribution"
     ciphertext: bytes

@@ -5,6 +5,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from client.enrolment import Keys
 from client.site import Site
@@ -14,10 +15,19 @@ from common.crypto.encrypted import EncryptedUpdate
 from common.crypto.identity import Identity
 from common.crypto.ring import DATA_LEVEL, N, to_bytes
 from common.errors import ConfigError, RefusedError
-from common.plan import MEASURE_STEP, PROOF_STEP
+from common.plan import MEASURE_STEP, PROOF_STEP, Federation
 from common.privacy.ledger import Ledger
 from common.protocol import frames
-from common.protocol.messages import Contribute, Contribution, Message, Open, Opened, Refused
+from common.protocol.messages import (
+    Contribute,
+    Contribution,
+    Enrol,
+    KeyCommit,
+    Message,
+    Open,
+    Opened,
+    Refused,
+)
 from common.tables import write_table
 from server.enrolment import enrol, make_keys
 from tests import toy
@@ -128,6 +138,26 @@ def test_only_approved_plans_run(federation, plan):
 def test_only_the_plans_steps_run(federation, step):
     assert refusal(federation, "site-north", Contribute(state=b""), step) == "protocol-malformed"
     assert spent(federation, "site-north") == []
+
+
+@pytest.mark.parametrize("step", ["keys", "keys-2", "enrol-2"])
+def test_enrolment_cannot_be_repeated_under_another_step(federation, step):
+    """A second ceremony beside the first would deal with the same keys again."""
+    site = federation.plan.federation.names[0]
+    again = Enrol(plan=federation.plan.to_json(), table=federation.run.schema.model_dump_json().encode())
+    assert refusal(federation, site, again, step) == "protocol-malformed"
+    before = (federation.run_folder(site) / "group.key").read_bytes()
+    commit = KeyCommit(enrolled=[])
+    code = refusal(federation, site, commit, step)
+    assert code == ("protocol-replay" if step == "keys" else "protocol-malformed")
+    assert (federation.run_folder(site) / "group.key").read_bytes() == before
+
+
+def test_two_openings_of_one_step_would_share_a_key_holder(federation):
+    """So a plan whose threshold is not a majority of the key-holders cannot be made."""
+    fields = federation.plan.federation.model_dump()
+    with pytest.raises(ValidationError, match="two different sums"):
+        Federation.model_validate(fields | {"threshold": 2, "key_holders": 4})
 
 
 @pytest.mark.parametrize("step", ["../x", "A", "", "x" * 65])
