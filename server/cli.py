@@ -51,6 +51,9 @@ def simulate(
     config: Annotated[Path, typer.Argument(help="TOML file; see docs/simulate.md.")],
     out: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("release"),
     engine: Annotated[str | None, typer.Option(help="inproc or ray; overrides the file.")] = None,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Make the sites' folders and the plan, do not run.")
+    ] = False,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
@@ -63,6 +66,15 @@ def simulate(
     from .simulate import load_inputs
 
     frame, schema = load_inputs(settings, config.parent)
+    if prepare_only:
+        from common.simulation.prepare import prepare
+
+        from .simulate import RUN_FOLDER
+
+        run = prepare(settings, frame, schema, out / RUN_FOLDER)
+        facts = {"folder": str(run.folder), "plan": run.plan.hash, "sites": run.plan.federation.names}
+        print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
+        return
     _simulate(settings, frame, schema, out, resume, as_json)
 
 
