@@ -15,7 +15,7 @@ from common.crypto.encrypted import (
     piece_from_bytes,
     share_from_bytes,
 )
-from common.crypto.identity import AgreementKey
+from common.crypto.identity import AgreementKey, Identity
 from common.crypto.proof import proof_packing, proof_values
 from common.crypto.secret import KeyPiece, KeyShare
 from common.crypto.secret_file import read_secret, write_secret
@@ -26,6 +26,7 @@ from common.errors import CryptoError, NotEnoughSitesError, SignatureError
 from common.plan import PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
+    ATTESTED,
     Enrolled,
     KeyCommit,
     KeyCommitted,
@@ -40,6 +41,14 @@ from .protection import encrypt_known
 _RELAY_LIMIT = 4096
 
 
+def _transcript(enrolled: list[bytes], committed: list[bytes]) -> bytes:
+    """A hash of all that was said before pieces are shown."""
+    digest = hashlib.sha256()
+    for raw in (*enrolled, *committed):
+        digest.update(hashlib.sha256(raw).digest())
+    return digest.digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """A site's keys of one run, in its run folder."""
@@ -47,6 +56,7 @@ class Keys:
     folder: Path
     plan: Plan
     site: str
+    identity: Identity
 
     @property
     def _is_holder(self) -> bool:
@@ -74,6 +84,7 @@ class Keys:
             public = piece.public(self._reference(parties))
             if self._committed(request.committed)[self.site] != commitment(public):
                 raise SignatureError("our own commitment was exchanged on its way")
+            write_secret(self.folder / "transcript", _transcript(enrolled, request.committed))
             agreement = AgreementKey.load(self.folder / "agreement.key")
             holders = self.plan.federation.holders
             shares = piece.deal(self.plan.federation.threshold, len(holders))
@@ -95,6 +106,10 @@ class Keys:
             parties = self._enrolled(request.enrolled)
             commitments = self._committed(request.committed)
             holders = self.plan.federation.holders
+            if self._is_holder and _transcript(request.enrolled, request.committed) != read_secret(
+                self.folder / "transcript"
+            ):
+                raise SignatureError("the commitments are not those we showed our own piece after")
             if set(request.pieces) != set(holders):
                 raise NotEnoughSitesError("the joint key needs a piece of every key-holder")
             pieces = [piece_from_bytes(request.pieces[holder]) for holder in holders]
@@ -109,7 +124,8 @@ class Keys:
         known = proof_values(self.plan.hash, self.site, packing)
         encrypted = encrypt_known(known, packing, key)
         tag = group.seal(encrypted.ciphertext[:, 1], self.plan.hash, PROOF_STEP, self.site)
-        return KeyConfirmed(key_hash=digest, ciphertext=encrypted.to_bytes(), tag=tag)
+        attested = frames.sign(self.identity, ATTESTED, self.plan.hash, PROOF_STEP, self.site, digest)
+        return KeyConfirmed(attested=attested.to_bytes(), ciphertext=encrypted.to_bytes(), tag=tag)
 
     def _receive(self, boxes: dict[str, bytes], parties: dict[str, Enrolled]) -> GroupKey:
         """Open every key-holder's box: the group key, and our share if we hold one."""
@@ -126,18 +142,30 @@ class Keys:
         if self._is_holder:
             received = [share_from_bytes(content[PIECE_BYTES:]) for content in contents]
             KeyShare(self.index, received).save(self.folder / "share.key")
-        for spent in ("piece.key", "agreement.key"):  # nothing may be dealt twice
-            (self.folder / spent).unlink(missing_ok=True)
         return group
+
+    def forget(self) -> None:
+        """Delete what only the ceremony needed; nothing may be dealt twice."""
+        for spent in ("piece.key", "agreement.key"):
+            (self.folder / spent).unlink(missing_ok=True)
 
     @property
     def index(self) -> int:
         """Our evaluation point in Shamir's scheme, from 1."""
         return self.plan.federation.holders.index(self.site) + 1
 
-    def joint(self) -> PublicKey:
-        """The joint key of this run."""
-        return key_from_bytes(read_secret(self.folder / "joint.key"))
+    def joint(self, attested: list[bytes]) -> PublicKey:
+        """The joint key of this run, once every site of the roster has attested the same one.
+
+        Key-holders attest only a key made of pieces that were all committed to before any was shown; so
+        nobody, not even the coordinator with a key-holder, can choose the key.
+        """
+        raw = read_secret(self.folder / "joint.key")
+        digest = hashlib.sha256(raw).digest()
+        for site, theirs in self._verified(attested, ATTESTED, self.plan.federation.names).items():
+            if theirs != digest:
+                raise SignatureError(f"{site} attested another joint key")
+        return key_from_bytes(raw)
 
     def group(self) -> GroupKey:
         """The sites' common key of this run."""

@@ -34,11 +34,11 @@ from common.schema import first_problem
 class Policy(BaseModel):
     """A site's own rules, which no coordinator can change.
 
-    records: CSV or Parquet file, relative to the site's folder; subject: see the schema
+    records: CSV or Parquet file, relative to the site's folder
     epsilon_cap, delta: the most that all runs together may spend on these records
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     records: str
     epsilon_cap: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
@@ -62,7 +62,7 @@ class Site:
         """The site's signing key."""
         return Identity.load_or_create(self.folder / "identity.key")
 
-    @cached_property
+    @property
     def policy(self) -> Policy:
         """The site's rules. Raises ConfigError."""
         path = self.folder / "policy.toml"
@@ -90,7 +90,7 @@ class Site:
         if len(plan_hash) != 64 or not plan_hash.isalnum() or not path.exists():
             raise NotApprovedError(
                 f"plan {plan_hash[:12]} was not approved at this site",
-                hint="read it, then approve it by its hash",
+                hint="a plan runs only where it was approved",
             )
         plan = Plan.from_json(path.read_bytes())
         if plan.hash != plan_hash:

@@ -41,7 +41,8 @@ def train_locally(codes: Codes, schema: Schema, plan: Plan, state: bytes, receip
     train_discriminator(pair.discriminator, layout.to_model(codes), layout, plan.train, fakes)
     anchor = MomentLoss(layout, start.singles, start.pairs, start.prior, plan.measure.single_weight**2)
     train_generator(pair, plan.train, fakes, anchor, random)
-    return PrivateUpdate(pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64), receipt)
+    update = pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64)
+    return PrivateUpdate(np.nan_to_num(update, nan=0.0, posinf=0.0, neginf=0.0), receipt)
 
 
 class Fakes:
@@ -79,6 +80,17 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
             expected_batch_size=train.expected_batch_size,
         )
         self._random = random
+
+    def clip_and_accumulate(self) -> None:
+        """Clip each record's gradient; one that is not finite counts as zero.
+
+        Otherwise a state that overflows for one particular record would turn it into a visible NaN.
+        """
+        samples = [parameter.grad_sample for parameter in self.params]
+        finite = torch.stack([s.flatten(1).isfinite().all(1) for s in samples]).all(0)
+        for parameter in self.params:
+            parameter.grad_sample[~finite] = 0.0
+        super().clip_and_accumulate()
 
     def add_noise(self) -> None:
         """grad = sum of clipped gradients + N(0, (noise_multiplier * max_grad_norm)**2)."""

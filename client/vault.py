@@ -15,14 +15,18 @@ from common.crypto.ring import to_bytes
 from common.crypto.secret_file import read_secret, write_secret
 from common.crypto.stopwatch import timed
 from common.errors import (
+    BudgetExceededError,
     ConfigError,
     FedcganError,
     ForeignSumError,
     MalformedMessageError,
     NotApprovedError,
     NotEnoughSitesError,
+    ProtocolError,
     ReplayError,
     SignatureError,
+    TooFewRecordsError,
+    TooManyRecordsError,
 )
 from common.modalities.tabular import Codes
 from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
@@ -72,7 +76,7 @@ class Vault:
         self._records: dict[str, Codes] = {}
 
     def handle(self, raw: bytes) -> bytes:
-        """Answer one message. Never raises: a refusal is an answer, too."""
+        """Answer one message; a refusal is an answer, too."""
         plan, step = "", ""
         try:
             frame = frames.read(raw, REQUEST_LIMIT)
@@ -83,7 +87,8 @@ class Vault:
                 return self._answer(frame, raw)
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
-            refusal = Refused(code=error.code, message=error.message, hint=error.hint)
+            self.site.log.warning("%s %s", error.message, error.hint)
+            refusal = _for_the_wire(error)
         except Exception as error:  # what went wrong stays here; its text could quote a record
             self.site.log.error("failed %r: %s", step, _where(error))
             refusal = Refused(code="internal", message="the site failed", hint="its log says where: site.log")
@@ -105,14 +110,19 @@ class Vault:
         answers = Answers(run)
         if (known := answers.recall(header.kind, header.step, raw)) is not None:
             return known
+        if header.kind == Contribute.kind:
+            # the ceremony is over and its answers are stored
+            Keys(run, plan, self.site.name, self.site.identity).forget()
         message = self._act(header.kind, header.step, frame.body, plan, run)
         reply = self._signed(message, plan.hash, header.step)
         answers.keep(header.kind, header.step, raw, reply)
+        if header.kind == Contribute.kind:
+            self.site.ledger.answered(reply, plan=plan.hash, step=header.step)
         self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
         return reply
 
     def _act(self, kind: str, step: str, body: bytes, plan: Plan, run: Path) -> Message:
-        keys = Keys(run, plan, self.site.name)
+        keys = Keys(run, plan, self.site.name, self.site.identity)
         if kind in _STEPS_OF_ENROLMENT and step != _STEPS_OF_ENROLMENT[kind]:
             raise MalformedMessageError(f"{kind!r} belongs to step {_STEPS_OF_ENROLMENT[kind]!r}")
         if kind == Enrol.kind:
@@ -154,10 +164,11 @@ class Vault:
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         task = contribution.task(step, plan)
         schema, codes = self._load(plan, keys.folder)
+        joint = keys.joint(request.attested)
         receipt = self.site.ledger.charge(task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap)
         update = task.run(codes, schema, plan, request.state, receipt)
         limit, packing = task.encoding(schema, plan)
-        encrypted = encrypt_update(update, limit, packing, keys.joint())
+        encrypted = encrypt_update(update, limit, packing, joint)
         with timed("encrypt"):
             tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)
             return Contribution(ciphertext=encrypted.to_bytes(), tag=tag)
@@ -207,9 +218,20 @@ class Vault:
                 f"{len(senders)} contributions, the plan demands {plan.federation.min_contributors}"
             )
         answered = Answers(self.site.run_folder(plan.hash)).seal(*own)
-        if answered is not None and answered not in seals:
+        if answered is None or answered not in seals:
             raise ReplayError("our own contribution is not in this sum")
         return senders
+
+
+def _for_the_wire(error: FedcganError) -> Refused:
+    """What a refusal may say outside: a sentence only where it is about plans, messages or public bounds.
+
+    Rows, columns and paths stay in the site's own log.
+    """
+    public = (ProtocolError, ForeignSumError, BudgetExceededError, TooFewRecordsError, TooManyRecordsError)
+    if isinstance(error, public):
+        return Refused(code=error.code, message=error.message, hint=error.hint)
+    return Refused(code=error.code, message="the site cannot take part", hint="its site.log says why")
 
 
 def _where(error: BaseException) -> str:

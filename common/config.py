@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ConfigError
 from .schema import first_problem
 
-_MODEL = ConfigDict(frozen=True, extra="forbid")
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(BaseModel):
@@ -67,13 +67,16 @@ class Privacy(BaseModel):
     measure_share: float = Field(default=0.95, gt=0, lt=1)
 
 
+Width = Annotated[int, Field(ge=1, le=65536)]
+
+
 class Model(BaseModel):
     """Sizes of the networks."""
 
     model_config = _MODEL
-    latent: int = Field(default=32, ge=1)
-    generator_hidden: tuple[int, ...] = (192, 192)
-    discriminator_hidden: tuple[int, ...] = (160, 160)
+    latent: int = Field(default=32, ge=1, le=4096)
+    generator_hidden: tuple[Width, ...] = Field(default=(192, 192), min_length=1, max_length=6)
+    discriminator_hidden: tuple[Width, ...] = Field(default=(160, 160), min_length=1, max_length=6)
 
 
 class Training(BaseModel):
@@ -84,9 +87,9 @@ class Training(BaseModel):
 
     model_config = _MODEL
     records_per_site: int = Field(ge=50)
-    rounds: int = Field(default=10, ge=0, le=9999)
-    local_steps: int = Field(default=10, ge=1)
-    generator_steps: int = Field(default=5, ge=0)
+    rounds: int = Field(default=5, ge=0, le=9999)
+    local_steps: int = Field(default=20, ge=1)
+    generator_steps: int = Field(default=10, ge=0)
     sample_rate: float = Field(default=0.02, gt=0, le=1)
     fit_steps: int = Field(default=2000, ge=1)
 
@@ -133,6 +136,11 @@ class SimulationConfig(BaseModel):
             raise ValueError(
                 f"federation: threshold {self.federation.threshold} <= key_holders {holders} "
                 f"<= {self.sites.count} sites does not hold"
+            )
+        if (self.federation.min_contributors or 0) > self.sites.count:
+            raise ValueError(
+                f"federation: min_contributors {self.federation.min_contributors} exceeds "
+                f"{self.sites.count} sites"
             )
         if 2 * self.federation.threshold <= holders:
             raise ValueError(

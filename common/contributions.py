@@ -20,6 +20,8 @@ from .schema import Schema
 
 Array = NDArray[np.float64]
 
+_STATE_LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
+
 
 @dataclass(frozen=True)
 class MeasureEncoding:
@@ -113,6 +115,8 @@ class TrainState:
         expected = ((layout.width,), (layout.width, layout.width), (combinations,))
         if (singles.shape, pairs.shape, prior.shape) != expected or parameters.dtype != np.float32:
             raise MalformedMessageError("a training state of other shapes")
-        if not all(np.isfinite(array).all() for array in (parameters, singles, pairs, prior)):
-            raise MalformedMessageError("a training state that is not finite")
+        if not all((np.abs(array) <= _STATE_LIMIT).all() for array in (parameters, singles, pairs, prior)):
+            raise MalformedMessageError(f"a training state beyond {_STATE_LIMIT:g}, or not finite")
+        if (prior < 0).any() or prior.sum() <= 0:
+            raise MalformedMessageError("a training state whose prior is no distribution")
         return cls(parameters=parameters, singles=singles, pairs=pairs, prior=prior)

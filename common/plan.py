@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,7 +16,7 @@ from .errors import ConfigError
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .schema import first_problem
 
-_MODEL = ConfigDict(frozen=True, extra="forbid")
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 ENROL_STEP = "enrol"
 KEYS_STEP = "keys"
@@ -97,13 +97,16 @@ class Privacy(BaseModel):
     unit: Literal["add/remove one record"]
 
 
+Width = Annotated[int, Field(ge=1, le=65536)]
+
+
 class Model(BaseModel):
     """Sizes of the conditional generator and discriminator."""
 
     model_config = _MODEL
     latent: int = Field(ge=1, le=4096)
-    generator_hidden: tuple[int, ...] = Field(min_length=1, max_length=6)
-    discriminator_hidden: tuple[int, ...] = Field(min_length=1, max_length=6)
+    generator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
+    discriminator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
 
 
 class Measure(BaseModel):
@@ -154,7 +157,7 @@ class Train(BaseModel):
     fakes: int = Field(ge=1)
     generator_batch: int = Field(ge=2)
     discriminator_learning_rate: float = Field(gt=0)
-    generator_learning_rate: float = Field(ge=0)
+    generator_learning_rate: float = Field(gt=0)
     anchor: float = Field(ge=0)
     update_limit: float = Field(gt=0)
     field_bits: int = Field(ge=8, le=28)

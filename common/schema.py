@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import SchemaError, UnknownConditionError
 
-_MODEL = ConfigDict(frozen=True, extra="forbid")
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CategoryColumn(BaseModel):
@@ -42,6 +42,8 @@ class CategoryColumn(BaseModel):
     def _consistent(self) -> Self:
         if len(set(self.categories)) != len(self.categories):
             raise ValueError(f"column {self.name}: a category is listed twice")
+        if "" in self.categories:
+            raise ValueError(f"column {self.name}: an empty value means missing, it cannot be a category")
         if self.condition and self.missing:
             raise ValueError(f"column {self.name}: a condition cannot be missing")
         return self
@@ -83,6 +85,10 @@ class NumberColumn(BaseModel):
             raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
         if any(not low <= atom <= high for atom in self.atoms):
             raise ValueError(f"column {self.name}: an atom lies outside the bounds")
+        if any(round(value, self.decimals) != value for value in (low, high, *self.cuts, *self.atoms)):
+            raise ValueError(f"column {self.name}: bounds, cuts, atoms have at most {self.decimals} decimals")
+        if len(set(self.atoms)) != len(self.atoms):
+            raise ValueError(f"column {self.name}: an atom is listed twice")
         step = 10.0**-self.decimals
         for atom in self.atoms:
             beside = round(atom + step, self.decimals)
@@ -92,8 +98,6 @@ class NumberColumn(BaseModel):
                 )
         if self.scale == "log" and low < 0:
             raise ValueError(f"column {self.name}: a log scale needs bounds of at least 0")
-        if self.decimals == 0 and any(b != int(b) for b in (*borders, *self.atoms)):
-            raise ValueError(f"column {self.name}: bounds, cuts, atoms of integers are integers")
         return self
 
     @property

@@ -10,12 +10,14 @@ import math
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from .errors import DataError
-from .schema import CategoryColumn, NumberColumn, Schema
+from .schema import CategoryColumn, NumberColumn, Schema, first_problem
 
 _MOST_CATEGORIES = 20
 _BINS = 10
+_LARGEST = 1e12
 
 HEADER = """\
 # Proposed from a table, for a person to edit. Declared, not measured: whatever stays in this file
@@ -32,6 +34,8 @@ def detect(frame: pd.DataFrame, name: str) -> Schema:
     """A schema that the table fits. Raises DataError if a column fits no type."""
     if frame.empty:
         raise DataError("the table has no rows", hint="a proposal needs at least one record")
+    if len(frame.columns) < 2:
+        raise DataError("a table needs at least two columns")
     columns = [_column(str(label), frame[label]) for label in frame.columns]
     if not any(isinstance(column, CategoryColumn) for column in columns):
         raise DataError(
@@ -39,7 +43,10 @@ def detect(frame: pd.DataFrame, name: str) -> Schema:
             hint=f"a condition has at most {_MOST_CATEGORIES} different values",
         )
     _choose_condition(columns)
-    return Schema(name=name, columns=tuple(columns))
+    try:
+        return Schema(name=name, columns=tuple(columns))
+    except ValidationError as error:
+        raise DataError(f"no schema fits this table: {first_problem(error)}") from error
 
 
 def _choose_condition(columns: list[CategoryColumn | NumberColumn]) -> None:
@@ -64,6 +71,11 @@ def _column(label: str, series: pd.Series) -> CategoryColumn | NumberColumn:
             )
         return CategoryColumn(name=label, categories=tuple(values), missing=missing)
     numbers = present.to_numpy(np.float64)
+    if len(numbers) == 0 or not (np.abs(numbers) < _LARGEST).all():
+        raise DataError(
+            f"column {label!r} is empty, or holds numbers that are not finite or beyond {_LARGEST:g}",
+            hint="drop it, repair it, or choose another unit",
+        )
     whole = bool((numbers == np.floor(numbers)).all())
     if whole and len(np.unique(numbers)) == 2:
         return CategoryColumn(
@@ -73,10 +85,12 @@ def _column(label: str, series: pd.Series) -> CategoryColumn | NumberColumn:
 
 
 def _number(label: str, numbers: np.ndarray, whole: bool, missing: bool) -> NumberColumn:
-    low, high = _outward(float(numbers.min()), -1), _outward(float(numbers.max()), +1)
+    decimals = 0 if whole else min(4, _decimals(numbers))
+    grid = 10**decimals
+    low = math.floor(_outward(float(numbers.min()), -1) * grid) / grid
+    high = math.ceil(_outward(float(numbers.max()), +1) * grid) / grid
     if low >= high:
         high = low + 1.0
-    decimals = 0 if whole else min(4, _decimals(numbers))
     steps = np.linspace(low, high, _BINS + 1)[1:-1]
     cuts = sorted({float(round(step, decimals)) for step in steps} - {low})
     zeros = (0.0,) if low <= 0 <= high and float((numbers == 0).mean()) > 0.05 and not whole else ()

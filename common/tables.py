@@ -6,31 +6,37 @@ import os
 from pathlib import Path
 
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from .errors import ColumnError, DataError, StorageError
 from .schema import CategoryColumn, Schema
 
-_MISSING = ["", "NA", "NaN", "nan"]
-
 
 def read_table(path: Path, schema: Schema | None = None) -> pd.DataFrame:
-    """A table. With a schema, text categories stay text whatever they look like.
+    """A table. In CSV an empty field is a missing value and nothing else is; with a schema, text stays text.
 
-    Raises DataError if the file is absent or no table, ColumnError if a column name stands twice.
+    Raises DataError if the file is absent or no table, ColumnError if header and rows do not fit.
     """
-    texts = {c.name: "str" for c in schema.columns if _is_text(c)} if schema else {}
+    if not path.is_file():
+        raise DataError(f"there is no table at {path}")
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=_MISSING)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no table at {path}") from error
-    except (ValueError, OSError) as error:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, schema)
+    except DataError:
+        raise
+    except Exception as error:  # pandas lets the errors of every codec and compression through
         raise DataError(
             f"{path} cannot be read as a table", hint="CSV with a header line, or Parquet"
         ) from error
-    if any(str(name).endswith(".1") and str(name)[:-2] in frame.columns for name in frame.columns):
-        raise ColumnError(f"{path}: a column name stands twice")
+
+
+def _read_csv(path: Path, schema: Schema | None) -> pd.DataFrame:
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    if header.duplicated().any():
+        raise ColumnError(f"{path}: the column {header[header.duplicated()].iloc[0]!r} stands twice")
+    texts = {c.name: "str" for c in schema.columns if _is_text(c)} if schema else {}
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first fields for row labels
+        raise ColumnError(f"{path}: the rows have more fields than the header has names")
     return frame
 
 
@@ -59,9 +65,9 @@ def write_whole(path: Path, write: object) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ArrowException) as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}",
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}",
             hint="free some space or choose another folder; what was finished before is kept",
         ) from error
     finally:

@@ -96,9 +96,12 @@ class SecureSum:
     exact integer sum of the contributions, or a typed error. What is to be opened is decided once for
     each step and handed to ``keep`` before anybody is asked, so that a restarted coordinator asks for the
     same sum again: sites open a step only once.
+
+    attested: every site's word for the joint key, which each site wants to see before it contributes
     """
 
     def __init__(self, asking: Asking, openings: dict[str, Opening], keep: Callable[[], None]) -> None:
+        self.attested: list[bytes] = []
         self._asking = asking
         self._plan = asking.plan
         self._openings = openings
@@ -110,7 +113,7 @@ class SecureSum:
 
         Raises NotEnoughSitesError below ``min_contributors`` or ``threshold``; nothing is opened.
         """
-        request = Contribute(state=state)
+        request = Contribute(state=state, attested=self.attested)
         sites = self._openings.get(step, {}).get("summands", self._plan.federation.names)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
         bodies = {site: Contribution.from_bytes(frame.body) for site, frame in replies.items()}

@@ -22,6 +22,7 @@ _PUBLIC = (
     "enrolled",
     "rounds_done",
     "openings",
+    "attested",
     "seconds",
     "traffic",
     "contribution_bytes",
@@ -36,7 +37,8 @@ class Checkpoint:
 
     moments: opened sum of feature maps, float64; parameters: generator and discriminator, float32;
     average: exponential average of the generator; openings: which sums sites were asked to open;
-    seconds: wall clock by phase; traffic: bytes by site
+    attested: every site's word for the joint key, hexadecimal; seconds: wall clock by phase;
+    traffic: bytes by site
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Checkpoint:
     enrolled: bool = False
     rounds_done: int = 0
     openings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    attested: list[str] = field(default_factory=list)
     moments: NDArray[np.float64] | None = None
     parameters: NDArray[np.float32] | None = None
     average: NDArray[np.float32] | None = None

@@ -33,7 +33,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupt
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("demo-release"),
-    seed: Annotated[int, typer.Option(min=0, help="Of everything public; never of noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Of everything public; never of noise.")
+    ] = 0,
     engine: Annotated[str, typer.Option(help="inproc or ray.")] = "inproc",
     resume: Resume = False,
     as_json: Json = False,
@@ -69,9 +71,9 @@ def simulate(
     if prepare_only:
         from common.simulation.prepare import prepare
 
-        from .simulate import RUN_FOLDER
+        from .simulate import run_folder
 
-        run = prepare(settings, frame, schema, out / RUN_FOLDER)
+        run = prepare(settings, frame, schema, run_folder(out))
         facts = {"folder": str(run.folder), "plan": run.plan.hash, "sites": run.plan.federation.names}
         print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
         return
@@ -114,7 +116,7 @@ def sample(
         Path | None,
         typer.Option("--out", "-o", help="CSV or Parquet; standard output if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     as_json: Json = False,
 ) -> None:
     """Draw synthetic records from a released generator. Conditions are exact; nothing is rejected."""
@@ -128,7 +130,8 @@ def sample(
         facts = {"records": len(records), "path": str(out), "where": wanted}
         print_result(facts, as_json, lambda: output.print(f"{n} records in {out}", highlight=False))
     elif as_json:
-        print_result({"records": records.to_dict("records"), "where": wanted}, True, lambda: None)
+        rows = records.astype(object).where(records.notna(), None).to_dict("records")
+        print_result({"records": rows, "where": wanted}, True, lambda: None)
     else:
         typer.echo(records.to_csv(index=False), nl=False)
 

@@ -9,7 +9,7 @@ import numpy as np
 from common.crypto.proof import proof_packing, proof_values
 from common.errors import CryptoError, NotEnoughSitesError
 from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
-from common.protocol.frames import Frame
+from common.protocol.frames import Frame, read
 from common.protocol.messages import (
     Enrol,
     Enrolled,
@@ -32,8 +32,10 @@ def enrol(asking: Asking, schema: Schema) -> list[bytes]:
     return _frames(asking, ENROL_STEP, request, Enrolled.kind, asking.plan.federation.names)
 
 
-def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> None:
+def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> list[bytes]:
     """Generate the joint key among the sites, then sum and open known values under it.
+
+    Returns every site's attestation of the key, in roster order.
 
     Raises CryptoError if sites disagree on the key or the known sum does not come out.
     """
@@ -59,12 +61,13 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> N
     }
     confirmed = asking(PROOF_STEP, requests, KeyConfirmed.kind)
     _require(list(confirmed), plan.federation.names)
-    _prove(plan, secure_sum, confirmed)
+    return _prove(plan, secure_sum, confirmed)
 
 
-def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> None:
+def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> list[bytes]:
     bodies = {site: KeyConfirmed.from_bytes(frame.body) for site, frame in confirmed.items()}
-    if len({body.key_hash for body in bodies.values()}) != 1:
+    attested = [body.attested for body in bodies.values()]
+    if len({read(raw, len(raw)).body for raw in attested}) != 1:
         raise CryptoError("the sites computed different joint keys", hint="start a new run")
     packing = proof_packing(len(plan.federation.sites))
     opened = secure_sum.open(
@@ -76,6 +79,7 @@ def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> No
     expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in bodies])
     if not np.array_equal(opened, expected):
         raise CryptoError("the new key does not open a known sum", hint="start a new run")
+    return attested
 
 
 def _frames(asking: Asking, step: str, request: Message, reply_kind: str, sites: list[str]) -> list[bytes]:

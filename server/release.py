@@ -11,7 +11,7 @@ from common.generator import ReleasedGenerator
 from common.modalities.layout import Layout
 from common.models.pair import Pair, load
 from common.plan import Plan
-from common.privacy.accounting import epsilon
+from common.privacy.accounting import epsilon, rounded_up
 from common.schema import Schema
 
 from .checkpoint import Checkpoint
@@ -25,7 +25,7 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint, moments: M
     pair = Pair.new(Layout.of(schema), plan.model, plan.seed)
     load(pair.generator, state.average)
     facts: dict[str, Any] = {
-        "epsilon": round(epsilon(plan.mechanisms, plan.privacy.delta), 4),
+        "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": plan.privacy.unit,
         "plan": plan.hash,

@@ -67,8 +67,9 @@ class Coordinator:
             emit("enrol", 0, 1, 0.0)
             enrolled = enrol(self._asking, self._schema)
             emit("keys", 0, 1, 0.0)
-            make_keys(self._asking, self._sum, enrolled)
+            attested = make_keys(self._asking, self._sum, enrolled)
             emit("keys", 1, 1, 0.0)
+        self._checkpoint.attested = [raw.hex() for raw in attested]
         self._checkpoint.enrolled = True
         self._checkpoint.save()
 
@@ -135,6 +136,7 @@ class Coordinator:
         self, step: str, state: bytes, encoding: MeasureEncoding | TrainEncoding
     ) -> tuple[NDArray[np.float64], int]:
         """The opened sum of real values, and how many sites it holds."""
+        self._sum.attested = [bytes.fromhex(raw) for raw in self._checkpoint.attested]
         integers, contributors = self._sum(step, state, encoding.packing)
         quantiser = Quantiser(encoding.limit, encoding.packing.max_value)
         self._checkpoint.contribution_bytes += self._sum.contribution_bytes

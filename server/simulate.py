@@ -26,7 +26,10 @@ from .checkpoint import Checkpoint
 from .moments import estimate
 from .release import released_generator, synthetic_records
 
-RUN_FOLDER = ".run"
+
+def run_folder(out: Path) -> Path:
+    """Beside the release, not in it: it holds the sites' records and keys."""
+    return out.with_name(out.name + ".run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,13 @@ def simulate(
 ) -> Outcome:
     """Run a federation over ``frame`` and write the release to ``out``.
 
-    The run folder ``out/.run`` is made anew unless ``resume``; then what was finished is not repeated.
+    The run folder beside it is made anew unless ``resume``; then what was finished is not repeated.
     """
     start = time.perf_counter()
     stopwatch.seconds.clear()
-    folder = out / RUN_FOLDER
+    folder = run_folder(out)
     emit("prepare", 0, 1, 0.0)
-    run = Run.open(folder) if resume else prepare(config, frame, schema, folder)
+    run = Run.open(folder, config) if resume else prepare(config, frame, schema, folder)
     engines.run(config.engine, folder, len(run.plan.federation.sites))
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
     emit("release", 0, 1, run.plan.privacy.epsilon)

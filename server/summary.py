@@ -7,7 +7,7 @@ from rich.table import Table
 from common.schema import CategoryColumn, Schema
 from common.terminal import output
 
-from .simulate import Outcome
+from .simulate import Outcome, run_folder
 
 
 def print_summary(outcome: Outcome) -> None:
@@ -35,7 +35,8 @@ def print_summary(outcome: Outcome) -> None:
     output.print(
         f"  synthetic.csv           {r['records']['synthetic']} records\n"
         "  generator.safetensors   the conditional generator, described by generator.json\n"
-        "  report.json             all numbers; docs/report.md says what each means",
+        "  report.json             all numbers; docs/report.md says what each means\n"
+        f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
         highlight=False,
     )
     output.print("\nNext:", _next_command(outcome), highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ class LocalFederation:
         self.run = run
         self.plan = run.plan
         self.vaults = {name: Vault(self.site_folder(name)) for name in run.plan.federation.names}
+        self.attested: list[bytes] = []
         self.before: Relay = lambda _, raw: raw
         self.after: Relay = lambda _, raw: raw
         self.identity = Identity.load_or_create(run.folder / "coordinator" / "identity.key")

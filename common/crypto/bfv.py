@@ -67,7 +67,7 @@ def _context() -> Any:
 
 
 # SEAL objects cross into numpy by SEAL's own streams: a 16-byte header and the object, whose
-# polynomials lie at its end. The stream goes through an anonymous memory file, never a disk.
+# polynomials lie at its end. On Linux the stream goes through an anonymous memory file, never a disk.
 
 _local = threading.local()
 

@@ -61,6 +61,11 @@ def calibrate(spend: Callable[[float], list[Mechanism]], target: float, delta: f
     return math.exp(root + _PRECISION / 2)  # on the safe side of the root
 
 
+def rounded_up(value: float) -> float:
+    """Four decimals, never less than the value: a promise is not rounded down."""
+    return math.ceil(value * 1e4) / 1e4
+
+
 def check_target(target_epsilon: float, delta: float) -> None:
     """Raise PrivacyTargetError unless the target is one that protects somebody."""
     if not 0.01 <= target_epsilon <= 20:

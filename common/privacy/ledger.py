@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ..errors import BudgetExceededError, LedgerError, ReplayError
 from .accounting import epsilon
@@ -44,16 +44,30 @@ class Receipt:
         self._used = True
 
 
-class Entry(BaseModel):
-    """One line of the ledger."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     sequence: int
     previous: str
     time: str
     plan: str
     step: str
+
+
+class Charge(_Line):
+    """A mechanism was paid for."""
+
+    kind: Literal["charge"] = "charge"
     mechanism: Mechanism
+
+
+class Answered(_Line):
+    """An answer that a charge paid for is about to leave. answer: its SHA-256."""
+
+    kind: Literal["answered"] = "answered"
+    answer: str
+
+
+Line = Annotated[Charge | Answered, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +82,9 @@ class Ledger:
     """The ledger of one data set at one site.
 
     Guarantees: when ``charge`` returns, the entry is on disk (fsync of file and folder); a crash at
-    any moment can only over-count. Two processes cannot charge at once (flock). A damaged, shortened
-    or exchanged file raises LedgerError and nothing is charged.
+    any moment can only over-count. Two processes cannot charge at once (flock). A file in which a line
+    was altered, taken out or moved raises LedgerError and nothing is charged. (One that was cut at the
+    end of a line, or replaced by an older copy of itself, cannot be told from the real one.)
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,16 +98,16 @@ class Ledger:
         head = {"ledger": 1, "dataset": uuid.uuid4().hex, "unit": UNIT}
         temporary = self.path.with_suffix(".new")
         with open(temporary, "wb") as file:
-            file.write(_line(head))
+            file.write(_encoded(head))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
         _sync_folder(self.path.parent)
 
-    def entries(self) -> list[Entry]:
-        """All entries, verified. Raises LedgerError."""
+    def entries(self) -> list[Charge]:
+        """All charges, verified. Raises LedgerError."""
         with self._locked() as file:
-            return self._read(file)[0]
+            return _charges(self._read(file)[0])
 
     def spent(self, delta: float) -> float:
         """The epsilon of everything charged so far."""
@@ -109,31 +124,47 @@ class Ledger:
     def charge(self, mechanism: Mechanism, *, plan: str, step: str, cap: Cap) -> Receipt:
         """Record one step durably before its update exists.
 
-        Charging the same step of the same plan again is not a second charge: a site keeps its answer
-        to a step and never computes two that leave.
+        A step that was charged but not answered is not charged again: nothing of it has left. One that
+        was answered is refused: its charge is used up, whatever became of the stored answer.
         Raises BudgetExceededError or ReplayError, and nothing is recorded.
         """
         with self._locked() as file:
-            entries, previous = self._read(file)
-            for entry in entries:
-                if (entry.plan, entry.step) == (plan, step):
-                    if entry.mechanism != mechanism:
-                        raise ReplayError(f"step {step} was charged as another mechanism")
-                    return Receipt(_MAKER, plan, step, mechanism)
-            self._within([entry.mechanism for entry in entries], [mechanism], cap)
-            entry = Entry(
-                sequence=len(entries) + 1,
-                previous=previous,
-                time=datetime.now(UTC).isoformat(timespec="seconds"),
-                plan=plan,
-                step=step,
-                mechanism=mechanism,
-            )
-            file.seek(0, os.SEEK_END)
-            file.write(_line(entry.model_dump()))
-            file.flush()
-            os.fsync(file.fileno())
+            lines, previous = self._read(file)
+            same = [line for line in lines if (line.plan, line.step) == (plan, step)]
+            if any(isinstance(line, Answered) for line in same):
+                raise ReplayError(
+                    f"step {step} was charged and answered, and the stored answer is gone",
+                    hint="a charge pays for one answer; start a new run",
+                )
+            if any(line.mechanism != mechanism for line in _charges(same)):
+                raise ReplayError(f"step {step} was charged as another mechanism")
+            if not same:
+                self._within([charge.mechanism for charge in _charges(lines)], [mechanism], cap)
+                place = self._place(lines, previous, plan, step)
+                self._append(file, Charge(**place, mechanism=mechanism))
         return Receipt(_MAKER, plan, step, mechanism)
+
+    def answered(self, answer: bytes, *, plan: str, step: str) -> None:
+        """Record durably that an answer to a charged step is about to leave."""
+        with self._locked() as file:
+            lines, previous = self._read(file)
+            place = self._place(lines, previous, plan, step)
+            self._append(file, Answered(**place, answer=hashlib.sha256(answer).hexdigest()))
+
+    def _place(self, lines: list[Any], previous: str, plan: str, step: str) -> dict[str, Any]:
+        return {
+            "sequence": len(lines) + 1,
+            "previous": previous,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "plan": plan,
+            "step": step,
+        }
+
+    def _append(self, file: BinaryIO, line: _Line) -> None:
+        file.seek(0, os.SEEK_END)
+        file.write(_encoded(line.model_dump()))
+        file.flush()
+        os.fsync(file.fileno())
 
     def _within(self, before: list[Any], planned: list[Any], cap: Cap) -> float:
         after = epsilon([*before, *planned], cap.delta)
@@ -159,8 +190,8 @@ class Ledger:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
 
-    def _read(self, file: BinaryIO) -> tuple[list[Entry], str]:
-        """Entries and the hash of the last line."""
+    def _read(self, file: BinaryIO) -> tuple[list[Charge | Answered], str]:
+        """All lines after the head, and the hash of the last one."""
         file.seek(0)
         lines = file.read().splitlines(keepends=True)
         try:
@@ -171,8 +202,8 @@ class Ledger:
                 # a crash while writing: the charge was not complete, so no update was made of it
                 file.truncate(sum(map(len, lines[:-1])))
                 lines.pop()
-            entries = [_ENTRY.validate_json(line) for line in lines[1:]]
-        except (IndexError, KeyError, TypeError, json.JSONDecodeError, ValidationError) as error:
+            entries = [_LINE.validate_json(line) for line in lines[1:]]
+        except (IndexError, KeyError, TypeError, ValueError) as error:  # all of json's and pydantic's
             raise self._damaged("a line cannot be read") from error
         for number, (entry, before) in enumerate(zip(entries, lines, strict=False), start=1):
             if entry.sequence != number or entry.previous != hashlib.sha256(before).hexdigest():
@@ -186,10 +217,14 @@ class Ledger:
         )
 
 
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+_LINE: TypeAdapter[Charge | Answered] = TypeAdapter(Line)
 
 
-def _line(content: dict[str, Any]) -> bytes:
+def _charges(lines: list[Charge | Answered]) -> list[Charge]:
+    return [line for line in lines if isinstance(line, Charge)]
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 

@@ -13,7 +13,7 @@ class GaussianSum(BaseModel):
     noise_multiplier: noise standard deviation / L2 sensitivity (add/remove one record), no unit
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: Literal["gaussian-sum"] = "gaussian-sum"
     noise_multiplier: float = Field(gt=0)
 
@@ -26,7 +26,7 @@ class SampledGaussian(BaseModel):
     Source: Abadi et al. 2016, Algorithm 1; accounted by privacy loss distributions.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: Literal["poisson-sampled-gaussian"] = "poisson-sampled-gaussian"
     noise_multiplier: float = Field(gt=0)
     sample_rate: float = Field(gt=0, le=1)

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import MalformedMessageError
 
+ATTESTED = "attested"
+"""Kind of the frame in which a site vouches for the joint key; its body is the key's SHA-256."""
+
 
 class Message(BaseModel):
     """Base of all messages; fields are public to whoever relays them."""
@@ -89,19 +92,22 @@ class KeyConfirm(Message):
 
 
 class KeyConfirmed(Message):
-    """Site: the joint key as computed here (SHA-256), and an encryption of known values under it."""
+    """Site: a signed frame of kind ``attested`` with the SHA-256 of the joint key as computed here, and an
+    encryption of known values under it."""
 
     kind = "key-confirmed"
-    key_hash: bytes
+    attested: bytes
     ciphertext: bytes
     tag: bytes
 
 
 class Contribute(Message):
-    """Coordinator: contribute to this step. state: the public model parameters (float32), if any."""
+    """Coordinator: contribute to this step. state: the public model parameters (float32), if any;
+    attested: every site's word for the joint key."""
 
     kind = "contribute"
     state: bytes
+    attested: list[bytes]
 
 
 class Contribution(Message):

@@ -20,7 +20,8 @@ import tomli_w
 
 from ..config import SimulationConfig
 from ..crypto.identity import Identity
-from ..errors import EmptyClassError, StorageError
+from ..errors import ConfigError, EmptyClassError, StorageError
+from ..evaluation.task import check_task
 from ..modalities.tabular import encode
 from ..plan import Federation, Party, Plan
 from ..planning import make_plan
@@ -40,14 +41,20 @@ class Run:
     schema: Schema
 
     @classmethod
-    def open(cls, folder: Path) -> Run:
-        """An existing run folder. Raises StorageError."""
+    def open(cls, folder: Path, config: SimulationConfig) -> Run:
+        """The run folder of this configuration. Raises StorageError or ConfigError."""
         try:
             plan = Plan.from_json((folder / "plan.json").read_bytes())
+            before = (folder / "config.json").read_text("utf-8")
         except FileNotFoundError as error:
             raise StorageError(
                 f"there is nothing to resume in {folder}", hint="start without --resume"
             ) from error
+        same = {"engine": config.engine}  # the engine may change: both run the same plan
+        if SimulationConfig.model_validate_json(before).model_copy(update=same) != config:
+            raise ConfigError(
+                "the configuration is not the one of the run to resume", hint="start without --resume"
+            )
         return cls(folder, plan, Schema.load(folder / "schema.toml"))
 
     def holdout(self) -> pd.DataFrame:
@@ -74,8 +81,11 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
         frame = frame.drop(columns=split_column)
     codes = encode(frame, schema)
     _refuse_empty_classes(codes[~held_out], schema)
+    if config.evaluation is not None:
+        check_task(schema, config.evaluation)
     frame = frame[schema.names]
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
     parties = [
         _make_site(folder / "sites" / name, frame[(numbers == i) & ~held_out], config)
         for i, name in enumerate(names)
@@ -89,12 +99,13 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
         min_contributors=config.federation.min_contributors or max(3, config.sites.count - 1),
     )
     plan = make_plan(config, schema, federation, run=f"{config.name}-{uuid.uuid4().hex[:12]}")
-    (folder / "plan.json").write_bytes(plan.to_json())
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
+    (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
     write_table(frame[held_out], folder / "holdout.parquet")
     approve = _site_function("approve")
     for name in names:
         approve(folder / "sites" / name, plan)
+    (folder / "plan.json").write_bytes(plan.to_json())  # last: a folder with a plan is whole
     return Run(folder, plan, schema)
 
 

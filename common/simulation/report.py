@@ -12,7 +12,7 @@ from ..evaluation.fidelity import distances
 from ..evaluation.utility import auc
 from ..modalities.tabular import encode
 from ..plan import Plan
-from ..privacy.accounting import epsilon
+from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import UNIT
 from ..versions import versions
 from .prepare import Run
@@ -63,7 +63,7 @@ def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, cost
 
 def _privacy(plan: Plan) -> dict[str, Any]:
     return {
-        "epsilon": round(epsilon(plan.mechanisms, plan.privacy.delta), 4),
+        "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": UNIT,
         "sampling": "Poisson",
@@ -83,8 +83,8 @@ def _quality(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None) -
     scores: dict[str, Any] = {"tstr_auc": None, "trtr_auc": None}
     if evaluation is not None:
         scores = {
-            "tstr_auc": round(auc(made, held_out, schema, evaluation), 4),
-            "trtr_auc": round(auc(real, held_out, schema, evaluation), 4),
+            "tstr_auc": _rounded(auc(made, held_out, schema, evaluation)),
+            "trtr_auc": _rounded(auc(real, held_out, schema, evaluation)),
             "target": evaluation.model_dump(mode="json"),
         }
     return {

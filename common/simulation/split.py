@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from ..config import Sites
 from ..errors import ConfigError, TooFewRecordsError
 
 Indices = NDArray[np.int64]
+
+_FOLDER_NAME = re.compile(r"site-[A-Za-z0-9_-]{1,50}")
 
 
 def hold_out(
@@ -33,8 +37,7 @@ def assign(
         of_subject = random.permutation(groups.max() + 1) % sites.count
     else:
         of_subject = _dirichlet(frame, groups, sites, random)
-    names = [f"site-{number}" for number in range(1, sites.count + 1)]
-    return names, of_subject[groups].astype(np.int64)
+    return _numbered(sites.count), of_subject[groups].astype(np.int64)
 
 
 def _by_column(frame: pd.DataFrame, sites: Sites) -> tuple[list[str], Indices]:
@@ -44,7 +47,14 @@ def _by_column(frame: pd.DataFrame, sites: Sites) -> tuple[list[str], Indices]:
             f"column {sites.column!r} splits the table into {len(values)} sites, "
             f"the configuration says {sites.count}"
         )
-    return [f"site-{value}" for value in values], codes.astype(np.int64)
+    names = [f"site-{value}" for value in values]
+    if len(set(names)) != len(names) or not all(_FOLDER_NAME.fullmatch(name) for name in names):
+        names = _numbered(sites.count)
+    return names, codes.astype(np.int64)
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"site-{number}" for number in range(1, count + 1)]
 
 
 def _dirichlet(frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.random.Generator) -> Indices:

@@ -42,14 +42,17 @@ def template(tmp_path_factory):
     run = toy.run_folder(tmp_path_factory.mktemp("vault") / "run")
     federation = LocalFederation(run)
     asking = federation.asking()
-    make_keys(asking, federation.secure_sum(), enrol(asking, run.schema))
-    return run
+    attested = make_keys(asking, federation.secure_sum(), enrol(asking, run.schema))
+    return run, attested
 
 
 @pytest.fixture
 def federation(template, tmp_path):
-    shutil.copytree(template.folder, tmp_path / "run")
-    return LocalFederation(type(template)(tmp_path / "run", template.plan, template.schema))
+    run, attested = template
+    shutil.copytree(run.folder, tmp_path / "run")
+    federation = LocalFederation(type(run)(tmp_path / "run", run.plan, run.schema))
+    federation.attested = attested
+    return federation
 
 
 def ask(federation, site: str, message: Message, step: str, *, identity=None, plan=None) -> Message:
@@ -67,6 +70,11 @@ def ask(federation, site: str, message: Message, step: str, *, identity=None, pl
     return kinds[answer.header.kind].from_bytes(answer.body)
 
 
+def contribute(federation, state=b"") -> Contribute:
+    """The request of the measure step; the template's sites have attested their key."""
+    return Contribute(state=state, attested=federation.attested)
+
+
 def refusal(*args, **kwargs) -> str:
     answer = ask(*args, **kwargs)
     assert isinstance(answer, Refused), answer
@@ -76,9 +84,14 @@ def refusal(*args, **kwargs) -> str:
 def contributions(federation):
     """The first message of a sum: replies and seals of all sites."""
     asking = federation.asking()
-    request = Contribute(state=b"")
+    request = contribute(federation)
     sites = federation.plan.federation.names
     return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind)
+
+
+def keys_of(federation, site: str) -> Keys:
+    """A site's keys, as only a test may have them."""
+    return Keys(federation.run_folder(site), federation.plan, site, federation.vaults[site].site.identity)
 
 
 def halves(replies) -> list[np.ndarray]:
@@ -104,39 +117,39 @@ def spent(federation, site):
 
 
 def test_a_contribution_is_charged_once_however_often_it_is_asked(federation):
-    first = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
-    again = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    first = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
+    again = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
     assert first == again
     assert spent(federation, "site-north") == [MEASURE_STEP]
 
 
 def test_a_restarted_vault_gives_the_same_answer(federation):
-    first = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    first = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
     federation.vaults["site-north"] = Vault(federation.site_folder("site-north"))
-    assert ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP) == first
+    assert ask(federation, "site-north", contribute(federation), MEASURE_STEP) == first
 
 
 def test_another_request_under_an_answered_step_is_a_replay(federation):
-    ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
-    assert refusal(federation, "site-north", Contribute(state=b"x"), MEASURE_STEP) == "protocol-replay"
+    ask(federation, "site-north", contribute(federation), MEASURE_STEP)
+    assert refusal(federation, "site-north", contribute(federation, b"x"), MEASURE_STEP) == "protocol-replay"
 
 
 def test_only_the_plans_coordinator_is_obeyed(federation, tmp_path):
     stranger = Identity.load_or_create(tmp_path / "stranger.key")
-    code = refusal(federation, "site-north", Contribute(state=b""), MEASURE_STEP, identity=stranger)
+    code = refusal(federation, "site-north", contribute(federation), MEASURE_STEP, identity=stranger)
     assert code == "protocol-signature"
     assert spent(federation, "site-north") == []
 
 
 @pytest.mark.parametrize("plan", ["b" * 64, "../../etc/passwd", "", "x" * 64])
 def test_only_approved_plans_run(federation, plan):
-    code = refusal(federation, "site-north", Contribute(state=b""), MEASURE_STEP, plan=plan or "none")
+    code = refusal(federation, "site-north", contribute(federation), MEASURE_STEP, plan=plan or "none")
     assert code == "protocol-not-approved"
 
 
 @pytest.mark.parametrize("step", ["train-0003", "measure-2", "proof"])
 def test_only_the_plans_steps_run(federation, step):
-    assert refusal(federation, "site-north", Contribute(state=b""), step) == "protocol-malformed"
+    assert refusal(federation, "site-north", contribute(federation), step) == "protocol-malformed"
     assert spent(federation, "site-north") == []
 
 
@@ -162,7 +175,7 @@ def test_two_openings_of_one_step_would_share_a_key_holder(federation):
 
 @pytest.mark.parametrize("step", ["../x", "A", "", "x" * 65])
 def test_step_ids_cannot_name_other_files(federation, step):
-    assert refusal(federation, "site-north", Contribute(state=b""), step) == "protocol-malformed"
+    assert refusal(federation, "site-north", contribute(federation), step) == "protocol-malformed"
 
 
 def test_bytes_that_are_no_frame_are_refused(federation):
@@ -235,7 +248,7 @@ def test_only_the_sum_of_the_contributions_is_opened(federation):
         "one bit": one_bit,
         "nothing": np.zeros_like(total),
         "an encryption of zero added": DATA_LEVEL.add(
-            total, encrypt(Keys(federation.run_folder(first), federation.plan, first).joint(), ZERO)[:, 1]
+            total, encrypt(keys_of(federation, first).joint(federation.attested), ZERO)[:, 1]
         ),
     }
     for name, fake in fakes.items():
@@ -258,7 +271,7 @@ def test_a_sum_and_tags_of_another_step_are_refused(federation):
     """Replaying the proof step's contributions under the measure step."""
     replies = contributions(federation)
     first = federation.plan.federation.names[0]
-    group = Keys(federation.run_folder(first), federation.plan, first).group()
+    group = keys_of(federation, first).group()
     total = reduce(DATA_LEVEL.add, halves(replies))
     names = federation.plan.federation.names
     old = [
@@ -316,10 +329,15 @@ def test_bad_records_stop_the_run_and_say_where_but_not_what(tmp_path, breakage,
     with pytest.raises(RefusedError) as caught:
         federation.coordinator().run()
     assert caught.value.refusal_code == code
+    text = caught.value.message + caught.value.hint
+    log = (federation.site_folder("site-east") / "site.log").read_text()
     if code == "data-value":
-        assert "row 8" in caught.value.message
-        assert "101" not in caught.value.message
-        assert "fatal" not in caught.value.message
+        assert "row 8" in log
+        assert "row" not in text
+    for secret in ("101", "fatal", "name", "cost"):
+        assert secret not in text.replace("site.log", "")
+    assert "101" not in log
+    assert "'fatal'" not in log
     assert all(spent(federation, site) == [] for site in run.plan.federation.names)
 
 
@@ -329,7 +347,7 @@ def test_an_unexpected_failure_says_nothing_about_records(federation, monkeypatc
 
     monkeypatch.setattr("client.contribution.GramFeatures", explode, raising=False)
     monkeypatch.setattr("client.vault.contribution.task", explode)
-    answer = ask(federation, "site-north", Contribute(state=b""), MEASURE_STEP)
+    answer = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
     assert isinstance(answer, Refused)
     assert answer.code == "internal"
     text = (federation.site_folder("site-north") / "site.log").read_text() + str(answer)

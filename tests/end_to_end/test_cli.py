@@ -180,7 +180,9 @@ def test_a_stopped_run_resumes(project, stop):
     done = fedcgan("simulate", config, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
     assert "keys" not in done.stderr  # what was finished is not repeated
-    budget = json.loads(fedcgan("site", "budget", out / ".run" / "sites" / "site-1", "--json").stdout)
+    budget = json.loads(
+        fedcgan("site", "budget", out.with_name(out.name + ".run") / "sites" / "site-1", "--json").stdout
+    )
     steps = [entry["step"] for entry in budget["data"]["entries"]]
     assert steps == ["measure", *[f"train-{n:04d}" for n in range(1, 7)]]
     assert budget["data"]["epsilon_spent"] <= 3.0

@@ -33,7 +33,7 @@ def outcome(tmp_path_factory):
 
 def test_the_release_is_whole(outcome):
     names = {path.name for path in outcome.folder.iterdir()}
-    assert names == {"synthetic.csv", "generator.safetensors", "generator.json", "report.json", ".run"}
+    assert names == {"synthetic.csv", "generator.safetensors", "generator.json", "report.json"}
     report = json.loads((outcome.folder / "report.json").read_text())
     assert report == json.loads(json.dumps(outcome.report))
     assert 2.9 < report["epsilon"] <= 3.0

@@ -35,6 +35,15 @@ def test_a_charge_is_on_disk_when_it_returns(ledger):
     assert 1.5 < ledger.spent(CAP.delta) < 2.5
 
 
+def test_a_charge_pays_for_one_answer(ledger):
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)  # crashed in between: nothing had left
+    ledger.answered(b"ciphertext", plan="p", step="measure")
+    with pytest.raises(ReplayError, match="stored answer is gone"):
+        ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    assert len(ledger.entries()) == 1
+
+
 def test_the_same_step_is_charged_once_and_never_as_something_else(ledger):
     for _ in range(2):
         ledger.charge(SUM, plan="p", step="measure", cap=CAP)

@@ -95,7 +95,7 @@ def test_no_message_has_a_field_for_an_update_in_the_clear():
         "enrolled": {"agreement", "nonce"},
         "key-committed": {"commitment"},
         "key-dealt": {"piece", "boxes"},
-        "key-confirmed": {"key_hash", "ciphertext", "tag"},
+        "key-confirmed": {"attested", "ciphertext", "tag"},
         "contribution": {"ciphertext", "tag"},
         "opened": {"partial"},
         "refused": {"code", "message", "hint"},

@@ -42,6 +42,7 @@ def test_the_opened_sum_is_the_sum_of_what_the_sites_encrypted(federation, monke
     monkeypatch.setattr(Quantiser, "to_integers", remember)
     coordinator = federation.coordinator()
     coordinator._enrol()
+    coordinator._sum.attested = [bytes.fromhex(raw) for raw in coordinator._checkpoint.attested]
     packing = MeasureEncoding(federation.run.schema, federation.plan).packing
     opened, contributors = coordinator._sum(MEASURE_STEP, b"", packing)
     assert contributors == len(sent) == 4
