@@ -18,6 +18,7 @@ from .schema import CategoryColumn, NumberColumn, Schema, first_problem
 _MOST_CATEGORIES = 20
 _BINS = 10
 _LARGEST = 1e12
+_SPIKE = 0.05  # share of zeros that earns zero a code of its own
 
 HEADER = """\
 # Proposed from a table, for a person to edit. Declared, not measured: whatever stays in this file
@@ -93,13 +94,14 @@ def _number(label: str, numbers: np.ndarray, whole: bool, missing: bool) -> Numb
         high = low + 1.0
     steps = np.linspace(low, high, _BINS + 1)[1:-1]
     cuts = sorted({float(round(step, decimals)) for step in steps} - {low})
-    zeros = (0.0,) if low <= 0 <= high and float((numbers == 0).mean()) > 0.05 and not whole else ()
+    often_zero = low <= 0 < high and float((numbers == 0).mean()) > _SPIKE
+    atoms = (0.0,) if often_zero and not whole and 1 / grid not in cuts else ()
     return NumberColumn(
         name=label,
         bounds=(low, high),
         decimals=decimals,
         cuts=tuple(cut for cut in cuts if low < cut < high),
-        atoms=zeros,
+        atoms=atoms,
         missing=missing,
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pandas as pd
+from pandas.errors import ParserWarning
 from pyarrow.lib import ArrowException
 
 from .errors import ColumnError, DataError, StorageError
@@ -34,10 +36,12 @@ def _read_csv(path: Path, schema: Schema | None) -> pd.DataFrame:
     if header.duplicated().any():
         raise ColumnError(f"{path}: the column {header[header.duplicated()].iloc[0]!r} stands twice")
     texts = {c.name: "str" for c in schema.columns if _is_text(c)} if schema else {}
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first fields for row labels
-        raise ColumnError(f"{path}: the rows have more fields than the header has names")
-    return frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ParserWarning)  # pandas only warns when it drops fields
+        try:
+            return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], index_col=False)
+        except ParserWarning as warning:
+            raise ColumnError(f"{path}: the rows have more fields than the header has names") from warning
 
 
 def _is_text(column: object) -> bool:

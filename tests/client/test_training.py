@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from client import training
+from common.contributions import TrainEncoding, TrainState
 from common.csprng import Csprng
+from common.errors import MalformedMessageError
 from common.modalities.layout import Layout
 from common.modalities.tabular import GramFeatures, encode
 from common.models.pair import Pair, to_vector
@@ -105,6 +107,51 @@ def test_sampling_is_poisson_at_the_public_rate(setting, monkeypatch):
     expected = 0.3 * len(codes)
     assert len(set(sizes)) > 5
     assert abs(np.mean(sizes) - expected) < 6 * np.sqrt(expected * 0.7 / 200)
+
+
+def overflowing(layout, plan, target) -> Pair:
+    """A pair whose discriminator overflows float32 on exactly one record and on no other."""
+    pair = Pair.new(layout, plan.model, 0)
+    offsets = np.concatenate([[0], np.cumsum(layout.sizes)])[:-1]
+    with torch.no_grad():
+        first = pair.discriminator.layers[0]
+        first.weight.zero_()
+        first.weight[0, torch.from_numpy(offsets + target)] = 3.4e38 / (len(layout.sizes) - 0.5)
+    return pair
+
+
+def test_no_state_turns_a_record_into_a_visible_overflow(setting, monkeypatch):
+    """A record whose gradient is not finite counts as zero; Opacus alone would turn all into NaN."""
+    plan, layout, codes = setting
+    monkeypatch.setattr(training, "Csprng", Quiet)
+    train = plan.train.model_copy(update={"local_steps": 1})
+    for guarded in (True, False):
+        pair = overflowing(layout, plan, codes[0])
+        before = to_vector(pair.discriminator)
+        prior = np.full(len(layout.condition_grid()), 1 / len(layout.condition_grid()))
+        source = training.Fakes(pair.generator, layout, prior, torch.Generator().manual_seed(7))
+        with monkeypatch.context() as patch:
+            if not guarded:
+                patch.delattr(training.CsprngDPOptimizer, "clip_and_accumulate")
+            training.train_discriminator(pair.discriminator, codes, layout, train, source)
+        assert np.isfinite(to_vector(pair.discriminator) - before).all() == guarded
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2e4])
+def test_states_that_could_overflow_are_refused(setting, value):
+    plan, layout, _ = setting
+    encoding = TrainEncoding(toy.SCHEMA, plan)
+    parameters = np.zeros(sum(encoding.counts), np.float32)
+    parameters[3] = value
+    grid = len(layout.condition_grid())
+    state = TrainState(
+        parameters=parameters,
+        singles=np.zeros(layout.width),
+        pairs=np.zeros((layout.width, layout.width)),
+        prior=np.full(grid, 1 / grid),
+    )
+    with pytest.raises(MalformedMessageError, match="beyond"):
+        TrainState.from_bytes(state.to_bytes(), layout)
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 2.0])

@@ -11,18 +11,24 @@ from client.enrolment import Keys
 from client.site import Site
 from client.vault import Vault
 from common.crypto.bfv import encrypt
-from common.crypto.encrypted import EncryptedUpdate
+from common.crypto.encrypted import EncryptedUpdate, piece_from_bytes
 from common.crypto.identity import Identity
 from common.crypto.ring import DATA_LEVEL, N, to_bytes
+from common.crypto.threshold import commitment
 from common.errors import ConfigError, RefusedError
 from common.plan import MEASURE_STEP, PROOF_STEP, Federation
 from common.privacy.ledger import Ledger
 from common.protocol import frames
 from common.protocol.messages import (
+    ATTESTED,
     Contribute,
     Contribution,
     Enrol,
     KeyCommit,
+    KeyCommitted,
+    KeyConfirm,
+    KeyDeal,
+    KeyDealt,
     Message,
     Open,
     Opened,
@@ -288,6 +294,76 @@ def test_wrong_sets_of_openers_are_refused(federation, openers):
     request = opening(federation, replies, openers=openers)
     code = refusal(federation, federation.plan.federation.names[0], request, MEASURE_STEP)
     assert code == "protocol-not-enough-sites"
+
+
+def test_a_key_holder_that_did_not_contribute_does_not_open(federation):
+    """It could not tell whose sum it is: its own contribution is not in it."""
+    names = federation.plan.federation.names
+    asking = federation.asking()
+    replies = asking(MEASURE_STEP, dict.fromkeys(names[1:], contribute(federation)), Contribution.kind)
+    request = opening(federation, replies, openers=[1, 2, 3])
+    assert refusal(federation, names[0], request, MEASURE_STEP) == "protocol-replay"
+
+
+def test_a_key_that_not_everybody_attested_is_not_used(federation, tmp_path):
+    names = federation.plan.federation.names
+    honest = federation.attested
+    stranger = Identity.load_or_create(tmp_path / "stranger.key")
+    forged = frames.sign(stranger, ATTESTED, federation.plan.hash, PROOF_STEP, names[0], b"k" * 32).to_bytes()
+    site = federation.vaults[names[0]].site
+    other = frames.sign(site.identity, ATTESTED, federation.plan.hash, PROOF_STEP, names[0], b"k" * 32)
+    attempts = {
+        "none": ([], "protocol-not-enough-sites"),
+        "one missing": (honest[1:], "protocol-not-enough-sites"),
+        "forged": ([forged, *honest[1:]], "protocol-signature"),
+        "another key": ([other.to_bytes(), *honest[1:]], "protocol-signature"),
+    }
+    for name, (attested, code) in attempts.items():
+        request = Contribute(state=b"", attested=attested)
+        assert refusal(federation, names[1], request, MEASURE_STEP) == code, name
+    assert spent(federation, names[1]) == []
+
+
+def test_a_coordinator_with_a_key_holder_cannot_choose_the_key(tmp_path):
+    """The colluder commits anew after it has seen all pieces: nobody confirms what it did not deal after."""
+    run = toy.run_folder(tmp_path / "run")
+    federation = LocalFederation(run)
+    asking, plan = federation.asking(), run.plan
+    holders = plan.federation.holders
+    enrolled = enrol(asking, run.schema)
+
+    def exchange(step, requests, kind):
+        replies = asking(step, requests, kind)
+        return {site: frame.to_bytes() for site, frame in replies.items()}
+
+    committed = exchange("keys", dict.fromkeys(holders, KeyCommit(enrolled=enrolled)), KeyCommitted.kind)
+    deal = KeyDeal(committed=list(committed.values()))
+    dealt = {
+        site: KeyDealt.from_bytes(frame.body)
+        for site, frame in asking("keys", dict.fromkeys(holders, deal), KeyDealt.kind).items()
+    }
+    colluder = federation.vaults[holders[0]].site.identity
+    rogue = to_bytes(np.ones((3, N), np.uint64))
+    second = KeyCommitted(commitment=commitment(piece_from_bytes(rogue)))
+    committed[holders[0]] = frames.sign(
+        colluder, KeyCommitted.kind, plan.hash, "keys", holders[0], second.to_bytes()
+    ).to_bytes()
+    victim = holders[1]
+    confirm = KeyConfirm(
+        enrolled=enrolled,
+        committed=list(committed.values()),
+        pieces={site: deal.piece for site, deal in dealt.items()} | {holders[0]: rogue},
+        boxes={site: deal.boxes[victim] for site, deal in dealt.items()},
+    )
+    assert refusal(federation, victim, confirm, PROOF_STEP) == "protocol-signature"
+
+
+def test_a_lost_answer_is_not_computed_again_for_the_same_charge(federation):
+    site = federation.plan.federation.names[0]
+    ask(federation, site, contribute(federation), MEASURE_STEP)
+    shutil.rmtree(federation.run_folder(site) / "answers")
+    assert refusal(federation, site, contribute(federation, b"x"), MEASURE_STEP) == "protocol-replay"
+    assert spent(federation, site) == [MEASURE_STEP]
 
 
 def test_a_sum_of_another_length_is_refused(federation):

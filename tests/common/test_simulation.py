@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from common.config import Sites
-from common.errors import ConfigError, DataError
+from common.config import Evaluation, Sites
+from common.errors import ColumnError, ConfigError, DataError
+from common.evaluation.task import check_task
 from common.modalities.tabular import encode
+from common.schema_detect import detect
 from common.simulation.split import assign, hold_out
 from common.tables import read_table
 from tests import toy
@@ -64,6 +68,100 @@ def test_files_that_are_no_tables(tmp_path, content):
         return
     with pytest.raises(DataError):
         encode(frame, toy.SCHEMA)
+
+
+def test_rows_with_more_fields_than_the_header_are_not_shifted(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("age,sex\n7,30,female\n8,31,male\n")
+    with pytest.raises(ColumnError, match="more fields"):
+        read_table(path)
+
+
+def test_a_column_that_stands_twice_is_refused_and_x_1_is_not(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,x\n1,2\n")
+    with pytest.raises(ColumnError, match="twice"):
+        read_table(path)
+    path.write_text("x,x.1\n1,2\n")
+    assert list(read_table(path).columns) == ["x", "x.1"]
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".csv.zip", ".csv.zst", ".csv.bz2"])
+def test_damaged_compressed_tables(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(b"\x1f\x8b\x08 this is no archive")
+    with pytest.raises(DataError):
+        read_table(path)
+
+
+def test_the_text_na_is_a_value_in_csv_as_in_parquet(tmp_path):
+    frame = pd.DataFrame({"country": ["NA", "DE", None], "n": [1, 2, 3]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    for name in ("t.csv", "t.parquet"):
+        assert read_table(tmp_path / name).country.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("value", ["../../outside", "St. Mary's east", "a/b", "x" * 200, ""])
+def test_site_folders_never_take_names_from_records(value):
+    frame = toy.records()
+    frame["hospital"] = frame.hospital.replace("north", value)
+    sites = Sites(count=4, split="column", column="hospital")
+    names, _ = assign(frame, "patient", sites, np.random.default_rng(0))
+    assert names == ["site-1", "site-2", "site-3", "site-4"]
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (Evaluation(target="nothing", above=0), "no column"),
+        (Evaluation(target="cost", equals="x"), "give 'above'"),
+        (Evaluation(target="cost", above=50), "cuts the bin"),
+        (Evaluation(target="sex", equals="other"), "female, male"),
+        (Evaluation(target="sex", equals="male", exclude=tuple(toy.SCHEMA.names)), "every column"),
+    ],
+)
+def test_evaluations_that_cannot_be_done_are_refused_before_a_run(tmp_path, task, says):
+    with pytest.raises(ConfigError) as caught:
+        toy.run_folder(tmp_path / "run", evaluation=task)
+    assert says in caught.value.message + caught.value.hint
+
+
+def test_a_bin_that_starts_at_an_atom_is_above_it():
+    """Codes of cost: the atom 0, then bins from 0 that never hold 0."""
+    position, _, positive = check_task(toy.SCHEMA, Evaluation(target="cost", above=0))
+    assert toy.SCHEMA.names[position] == "cost"
+    assert positive.tolist() == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": ["x", "y"]}),
+        pd.DataFrame({"a": ["x", "y"], "b": [np.nan, np.nan]}),
+        pd.DataFrame({"a": ["x", "y"], "b": [1.0, np.inf]}),
+        pd.DataFrame({"a": ["x", "y"], "b": [1e300, 1.0]}),
+        pd.DataFrame({"a": ["x", "x"], "b": [1, 2]}),
+        pd.DataFrame({"a": [1.5, 2.5], "b": [3.5, 4.5]}),
+        pd.DataFrame({"a": [], "b": []}),
+    ],
+)
+def test_tables_no_schema_can_be_proposed_for(frame):
+    with pytest.raises(DataError):
+        detect(frame, "t")
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9, allow_nan=False).map(lambda x: round(x, 3)), min_size=3, max_size=30),
+    st.integers(0, 2**16),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_detected_fits_its_own_table(values, seed):
+    random = np.random.default_rng(seed)
+    values = [*values, 0.0, 0.0]
+    frame = pd.DataFrame({"v": values, "c": random.permutation(["x", "y"] * len(values))[: len(values)]})
+    frame.loc[:1, "c"] = ["x", "y"]
+    encode(frame, detect(frame, "t"))
 
 
 def test_a_parquet_file_that_is_none(tmp_path):

@@ -117,6 +117,12 @@ def test_a_schema_is_the_same_after_toml(tmp_path):
         {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [3, 2]},
         {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [1], "atoms": [0]},
         {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5], "atoms": [9]},
+        {"kind": "number", "name": "a", "bounds": [0.25, 9], "decimals": 1, "cuts": [5]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5.55]},
+        {"kind": "number", "name": "a", "bounds": [0, float("inf")], "decimals": 2, "cuts": [5]},
+        {"kind": "number", "name": "a", "bounds": [float("nan"), 5], "decimals": 0, "cuts": [2]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5], "atoms": [1, 1]},
+        {"kind": "category", "name": "a", "categories": ["", "x"]},
         {"kind": "text", "name": "a"},
     ],
 )

@@ -126,6 +126,11 @@ def change(old, new):
         (change("toy.toml", "absent.toml"), "schema", 2, "absent.toml"),
         (change('column = "diagnosis"', 'column = "nothing"'), "config", 2, "nothing"),
         (change("[data]", "[[data"), "config", 2, "not TOML"),
+        (change("threshold = 3", "threshold = 2"), "config", 2, "two different sums"),
+        (change("threshold = 3", "threshold = 3\nmin_contributors = 9"), "config", 2, "min_contributors"),
+        (change("latent = 8", "latent = 0"), "config", 2, "model.latent"),
+        (change("[16]", "[]"), "config", 2, "generator_hidden"),
+        (change("above = 0", "above = 50"), "config", 2, "cuts the bin"),
     ],
 )
 def test_bad_configurations(project, edit, code, exit_code, says):
@@ -186,6 +191,13 @@ def test_a_stopped_run_resumes(project, stop):
     steps = [entry["step"] for entry in budget["data"]["entries"]]
     assert steps == ["measure", *[f"train-{n:04d}" for n in range(1, 7)]]
     assert budget["data"]["epsilon_spent"] <= 3.0
+
+
+def test_resume_with_another_configuration_is_refused(project, release):
+    folder, _ = release
+    (project / "changed.toml").write_text(CONFIG.replace("epsilon = 3.0", "epsilon = 1.0"))
+    done = fedcgan("simulate", project / "changed.toml", "--out", folder, "--resume", "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "config"
 
 
 def test_resume_without_a_run_says_so(project):
