@@ -13,14 +13,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import msgpack
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.crypto.identity import Identity
 from common.crypto.secret_file import read_secret, write_secret
@@ -28,7 +27,7 @@ from common.errors import ConfigError, NotApprovedError, ReplayError
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.protocol import frames
-from common.schema import first_problem
+from common.toml_file import read_model
 
 
 class Policy(BaseModel):
@@ -65,13 +64,7 @@ class Site:
     @property
     def policy(self) -> Policy:
         """The site's rules. Raises ConfigError."""
-        path = self.folder / "policy.toml"
-        try:
-            return Policy.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"the site's policy {path} cannot be read: {error}") from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}") from error
+        return read_model(Policy, self.folder / "policy.toml", ConfigError)
 
     @property
     def records(self) -> Path:

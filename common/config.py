@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import ConfigError
-from .schema import first_problem
+from .toml_file import read_model
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -152,11 +151,4 @@ class SimulationConfig(BaseModel):
     @classmethod
     def load(cls, path: Path) -> SimulationConfig:
         """Read a TOML file. Raises ConfigError naming the field."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError as error:
-            raise ConfigError(f"there is no configuration at {path}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}") from error
+        return read_model(cls, path, ConfigError)

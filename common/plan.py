@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from .crypto.packing import Packing
 from .errors import ConfigError
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
-from .schema import first_problem
+from .toml_file import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

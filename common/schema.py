@@ -7,7 +7,6 @@ order, every site encodes a record in the same way.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import SchemaError, UnknownConditionError
+from .toml_file import first_problem, read_model
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -173,14 +173,7 @@ class Schema(BaseModel):
     @classmethod
     def load(cls, path: Path) -> Schema:
         """Read a TOML schema. Raises SchemaError."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError as error:
-            raise SchemaError(f"there is no schema at {path}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SchemaError(f"{path} is not TOML: {error}") from error
-        except ValidationError as error:
-            raise SchemaError(f"{path}: {first_problem(error)}") from error
+        return read_model(cls, path, SchemaError)
 
     @classmethod
     def from_json(cls, raw: bytes) -> Schema:
@@ -196,10 +189,3 @@ class Schema(BaseModel):
         for column, model in zip(content["columns"], self.columns, strict=True):
             column["kind"] = model.kind
         return tomli_w.dumps(content)
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first finding of pydantic in one line, with its place."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])

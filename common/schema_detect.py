@@ -13,7 +13,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from .errors import DataError
-from .schema import CategoryColumn, NumberColumn, Schema, first_problem
+from .schema import CategoryColumn, NumberColumn, Schema
+from .toml_file import first_problem
 
 _MOST_CATEGORIES = 20
 _BINS = 10

@@ -153,6 +153,25 @@ def test_an_empty_condition_class(project):
     assert "severe" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [("age", None, "data-missing"), ("diagnosis", "fatal", "data-value"), ("age", 4711, "data-value")],
+)
+def test_a_bad_record_is_named_by_row_and_column_and_not_quoted(project, column, value, code):
+    frame = toy.records().drop(columns="hospital").astype({column: object})
+    frame.loc[41, column] = value
+    frame.to_parquet(project / "bad.parquet") if value is None else frame.to_csv(
+        project / "bad.csv", index=False
+    )
+    name = "bad.parquet" if value is None else "bad.csv"
+    (project / "bad-record.toml").write_text(CONFIG.replace("toy.csv", name))
+    done = fedcgan("simulate", project / "bad-record.toml", "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], done.returncode) == (code, 3)
+    assert f"row 42, column '{column}'" in error["message"]
+    assert str(value) not in error["message"] or value is None
+
+
 def test_an_unwritable_place(project):
     blocked = project / "blocked"
     blocked.write_text("a file where a folder should be")
