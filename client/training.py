@@ -86,10 +86,11 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
 
         Otherwise a state that overflows for one particular record would turn it into a visible NaN.
         """
-        samples = [parameter.grad_sample for parameter in self.params]
-        finite = torch.stack([s.flatten(1).isfinite().all(1) for s in samples]).all(0)
-        for parameter in self.params:
-            parameter.grad_sample[~finite] = 0.0
+        norms = torch.stack([p.grad_sample.flatten(1).norm(dim=1) for p in self.params])
+        if not norms.isfinite().all():
+            unbounded = ~norms.isfinite().all(0)
+            for parameter in self.params:
+                parameter.grad_sample[unbounded] = 0.0
         super().clip_and_accumulate()
 
     def add_noise(self) -> None:
