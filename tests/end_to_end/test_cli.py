@@ -192,6 +192,8 @@ def test_a_stopped_run_resumes(project, stop):
         env={**os.environ, **QUIET},
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job ignores Ctrl-C, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stderr:
         if line.startswith("train") and " 2/6 " in line:
