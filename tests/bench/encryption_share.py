@@ -95,12 +95,18 @@ def compare(encrypted: dict, plain: dict) -> dict:
         "cpu_seconds": [round(report["cpu_seconds"], 2) for report in both],
         "wall_ratio": round(encrypted["wall_seconds"] / plain["wall_seconds"], 4),
         "cpu_ratio": round(encrypted["cpu_seconds"] / plain["cpu_seconds"], 4),
+        "steady_ratio": round(in_fits(encrypted) / in_fits(plain), 4),
         "seconds": [report["seconds"] for report in both],
         "encryption_share": encrypted["encryption_share"],
         "upload_ratio_float32": encrypted["upload_ratio_float32"],
         "tvd2": [report["tvd2"] for report in both],
         "tstr_auc": [report["tstr_auc"] for report in both],
     }
+
+
+def in_fits(report: dict) -> float:
+    """All phases in units of the fit, which is the same work in both runs: the machine's drift cancels."""
+    return sum(report["seconds"].values()) / report["seconds"]["fit"]
 
 
 def main() -> None:
@@ -116,6 +122,7 @@ def main() -> None:
         sys.stderr.write(json.dumps(rows[-1]) + "\n")
     summary = {
         "median_wall_ratio": median(row["wall_ratio"] for row in rows),
+        "median_steady_ratio": median(row["steady_ratio"] for row in rows),
         "median_cpu_ratio": median(row["cpu_ratio"] for row in rows),
         "pairs": rows,
     }

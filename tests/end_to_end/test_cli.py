@@ -14,7 +14,13 @@ from common.schema import Schema
 from tests import toy
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCH = [sys.executable, "-c", "import sys; from common.launch import main; sys.exit(main())"]
+LAUNCH = [
+    sys.executable,
+    "-c",
+    "import signal, sys; from common.launch import main;"
+    # a shell's background job ignores Ctrl-C, and its children inherit that
+    "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())",
+]
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 CONFIG = """
@@ -192,8 +198,6 @@ def test_a_stopped_run_resumes(project, stop):
         env={**os.environ, **QUIET},
         stderr=subprocess.PIPE,
         text=True,
-        # a shell's background job ignores Ctrl-C, and its children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stderr:
         if line.startswith("train") and " 2/6 " in line:
