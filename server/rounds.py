@@ -77,7 +77,7 @@ class Coordinator:
         with self._phase("measure"):
             emit("measure", 0, 1, 0.0)
             encoding = MeasureEncoding(self._schema, self._plan)
-            total = self._secure_sum(MEASURE_STEP, b"", encoding)
+            total, _ = self._opened(MEASURE_STEP, b"", encoding)
             emit("measure", 1, 1, self._spent(0))
         self._checkpoint.moments = total
         self._checkpoint.save()
@@ -126,11 +126,6 @@ class Coordinator:
         assert self._checkpoint.moments is not None
         features = MeasureEncoding(self._schema, self._plan).features
         return estimate(self._checkpoint.moments, self._layout, features)
-
-    def _secure_sum(
-        self, step: str, state: bytes, encoding: MeasureEncoding | TrainEncoding
-    ) -> NDArray[np.float64]:
-        return self._opened(step, state, encoding)[0]
 
     def _opened(
         self, step: str, state: bytes, encoding: MeasureEncoding | TrainEncoding
