@@ -14,7 +14,7 @@ from common.csprng import Csprng
 from common.errors import MalformedMessageError
 from common.modalities.layout import Layout
 from common.modalities.tabular import Codes
-from common.plan import MEASURE_STEP, Plan, train_step
+from common.plan import MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted, train_step
 from common.privacy.ledger import Receipt
 from common.privacy.mechanism import Mechanism
 from common.privacy.update import PrivateUpdate
@@ -38,10 +38,13 @@ class Task:
 
 
 def task(step: str, plan: Plan) -> Task:
-    """The task of a step of this plan. Raises MalformedMessageError for any other step."""
-    if step == MEASURE_STEP:
+    """The task of a step of this plan, or of another attempt at it. Raises MalformedMessageError."""
+    planned, number = attempted(step)
+    if number > MOST_ATTEMPTS:
+        raise MalformedMessageError(f"a step is tried {MOST_ATTEMPTS} times at most")
+    if planned == MEASURE_STEP:
         return Task(plan.measure.mechanism, MeasureEncoding, measure)
-    if step in {train_step(number) for number in range(1, plan.train.rounds + 1)}:
+    if planned in {train_step(number) for number in range(1, plan.train.rounds + 1)}:
         return Task(plan.train.mechanism, TrainEncoding, train_locally)
     raise MalformedMessageError(f"the plan has no step {step!r}")
 

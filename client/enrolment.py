@@ -16,6 +16,7 @@ from common.crypto.encrypted import (
     share_from_bytes,
 )
 from common.crypto.identity import AgreementKey, Identity
+from common.crypto.masks import PairKeys
 from common.crypto.proof import proof_packing, proof_values
 from common.crypto.secret import KeyPiece, KeyShare
 from common.crypto.secret_file import read_secret, write_secret
@@ -142,6 +143,12 @@ class Keys:
         if self._is_holder:
             received = [share_from_bytes(content[PIECE_BYTES:]) for content in contents]
             KeyShare(self.index, received).save(self.folder / "share.key")
+            pairs = {
+                index: agreement.pair_key(parties[other].agreement, self._pair(other))
+                for index, other in enumerate(holders, start=1)
+                if other != self.site
+            }
+            PairKeys(self.index, pairs).save(self.folder / "pairs.key")
         return group
 
     def forget(self) -> None:
@@ -171,9 +178,17 @@ class Keys:
         """The sites' common key of this run."""
         return GroupKey.load(self.folder / "group.key")
 
-    def share(self) -> KeyShare:
-        """Our share of the joint secret."""
-        return KeyShare.load(self.folder / "share.key")
+    def partial(self, c1: ring.Residues, openers: tuple[int, ...], step: str) -> ring.Residues:
+        """Our partial decryption of a sum that was checked, for these openers."""
+        federation = self.plan.federation
+        mask = PairKeys.load(self.folder / "pairs.key").mask(openers, self.plan.hash, step, c1)
+        return KeyShare.load(self.folder / "share.key").partial_decryption(
+            c1, openers, federation.threshold, federation.noise.smudging, mask
+        )
+
+    def _pair(self, other: str) -> bytes:
+        first, second = sorted((self.site, other))
+        return f"{self.plan.hash}/{first}/{second}".encode()
 
     def _context(self, dealer: str, receiver: str) -> bytes:
         return f"{self.plan.hash}/{dealer}/{receiver}".encode()

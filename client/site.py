@@ -22,11 +22,13 @@ import msgpack
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.crypto.identity import Identity
+from common.crypto.parameters import MOST_OPENINGS
 from common.crypto.secret_file import read_secret, write_secret
-from common.errors import ConfigError, NotApprovedError, ReplayError
+from common.errors import AlreadyOpenedError, ConfigError, NotApprovedError, ReplayError
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.protocol import frames
+from common.protocol.messages import Open
 from common.toml_file import read_model
 
 
@@ -157,6 +159,29 @@ class Answers:
             return None
         reply: bytes = msgpack.unpackb(read_secret(path))[1]
         return frames.read(reply, len(reply)).seal
+
+    def exists(self, kind: str, step: str) -> bool:
+        """Whether a step was answered."""
+        return self._path(kind, step).exists()
+
+    def open_once(self, step: str, content: bytes) -> None:
+        """Bind a step to the one sum that we open of it, before we do. Raises AlreadyOpenedError."""
+        path, digest = self._folder / f"{step}.opened", hashlib.sha256(content).digest()
+        if not path.exists():
+            write_secret(path, digest)
+        elif read_secret(path) != digest:
+            raise AlreadyOpenedError(
+                f"step {step!r} was already opened for another sum", hint="a step has one sum; retry anew"
+            )
+        elif len(list(self._folder.glob(f"{step}.{Open.kind}-*"))) >= MOST_OPENINGS:
+            raise AlreadyOpenedError(
+                f"step {step!r} was opened with {MOST_OPENINGS} sets of key-holders",
+                hint="smudging hides no more of them",
+            )
+
+    def opened(self, step: str) -> bool:
+        """Whether we opened a sum of this step."""
+        return (self._folder / f"{step}.opened").exists()
 
     def keep(self, kind: str, step: str, request: bytes, reply: bytes) -> None:
         """Store an answer durably, before it is sent."""

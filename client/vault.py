@@ -10,26 +10,38 @@ import re
 from pathlib import Path
 
 from common.crypto.encrypted import half_from_bytes
+from common.crypto.parameters import MOST_HOLDERS
 from common.crypto.proof import proof_packing
 from common.crypto.ring import to_bytes
 from common.crypto.secret_file import read_secret, write_secret
 from common.crypto.stopwatch import timed
 from common.errors import (
+    AlreadyOpenedError,
     BudgetExceededError,
     ConfigError,
+    CountedTwiceError,
     FedcganError,
     ForeignSumError,
+    ForeignTagError,
     MalformedMessageError,
     NotApprovedError,
     NotEnoughSitesError,
+    OwnMissingError,
     ProtocolError,
-    ReplayError,
     SignatureError,
     TooFewRecordsError,
     TooManyRecordsError,
 )
 from common.modalities.tabular import Codes
-from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
+from common.plan import (
+    ENROL_STEP,
+    KEYS_STEP,
+    MOST_ATTEMPTS,
+    PROOF_STEP,
+    Plan,
+    attempt,
+    attempted,
+)
 from common.protocol import frames
 from common.protocol.messages import (
     Contribute,
@@ -107,15 +119,15 @@ class Vault:
         if plan.federation.identity_of(self.site.name) != self.site.identity.public:
             raise NotApprovedError("this site is not in the roster of the plan")
         run = self.site.run_folder(plan.hash)
-        answers = Answers(run)
-        if (known := answers.recall(header.kind, header.step, raw)) is not None:
+        answers, slot = Answers(run), _slot(frame)
+        if (known := answers.recall(slot, header.step, raw)) is not None:
             return known
         if header.kind == Contribute.kind:
             # the ceremony is over and its answers are stored
             Keys(run, plan, self.site.name, self.site.identity).forget()
         message = self._act(header.kind, header.step, frame.body, plan, run)
         reply = self._signed(message, plan.hash, header.step)
-        answers.keep(header.kind, header.step, raw, reply)
+        answers.keep(slot, header.step, raw, reply)
         if header.kind == Contribute.kind:
             self.site.ledger.answered(reply, plan=plan.hash, step=header.step)
         self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
@@ -163,6 +175,8 @@ class Vault:
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         task = contribution.task(step, plan)
+        if Answers(keys.folder).opened(step):
+            raise AlreadyOpenedError(f"step {step!r} was opened without us, it takes no contribution now")
         schema, codes = self._load(plan, keys.folder)
         joint = keys.joint(request.attested)
         receipt = self.site.ledger.charge(task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap)
@@ -183,6 +197,7 @@ class Vault:
             1 <= opener <= federation.key_holders for opener in openers
         ):
             raise NotEnoughSitesError("the key-holders that are to open are not distinct")
+        self._refuse_abandoned(step, keys.folder)
         summands = self._check_summands(request.seals, step, plan)
         if len(request.tags) != len(summands):
             raise ForeignSumError("as many tags as contributions are needed")
@@ -195,8 +210,14 @@ class Vault:
         with timed("open"):
             c1 = half_from_bytes(request.c1, packing.chunks)
             keys.group().check(c1, tags, plan.hash, step)
-            partial = keys.share().partial_decryption(c1, openers, federation.threshold)
-            return Opened(partial=to_bytes(partial))
+            Answers(keys.folder).open_once(step, b"".join((request.c1, *request.seals)))
+            return Opened(partial=to_bytes(keys.partial(c1, openers, step)))
+
+    def _refuse_abandoned(self, step: str, run: Path) -> None:
+        planned, number = attempted(step)
+        later = range(number + 1, MOST_ATTEMPTS + 1)
+        if any(Answers(run).exists(Contribute.kind, attempt(planned, again)) for again in later):
+            raise AlreadyOpenedError(f"step {step!r} was abandoned for another attempt")
 
     def _check_summands(self, seals: list[bytes], step: str, plan: Plan) -> list[str]:
         """Enough distinct sites of the roster contributed to this very step, we among them: who."""
@@ -211,16 +232,26 @@ class Vault:
                 raise SignatureError("a summand is not a contribution of the roster to this step")
             frames.check(seal, identity, plan=plan.hash, sender=header.sender, with_body=False)
             if header.sender in senders:
-                raise ReplayError(f"{header.sender} is counted twice in one sum")
+                raise CountedTwiceError(f"{header.sender} is counted twice in one sum")
             senders.append(header.sender)
         if len(senders) < plan.federation.min_contributors:
             raise NotEnoughSitesError(
                 f"{len(senders)} contributions, the plan demands {plan.federation.min_contributors}"
             )
         answered = Answers(self.site.run_folder(plan.hash)).seal(*own)
-        if answered is None or answered not in seals:
-            raise ReplayError("our own contribution is not in this sum")
+        if answered is not None and answered not in seals:
+            raise OwnMissingError("our own contribution is not in this sum")
         return senders
+
+
+def _slot(frame: frames.Frame) -> str:
+    """Under which name an answer is kept: a sum is opened once for each set of key-holders."""
+    if frame.header.kind != Open.kind:
+        return frame.header.kind
+    openers = Open.from_bytes(frame.body).openers
+    if not all(0 < opener <= MOST_HOLDERS for opener in openers):
+        raise NotEnoughSitesError("the key-holders that are to open are none of ours")
+    return "-".join([Open.kind, *map(str, sorted(openers))])
 
 
 def _for_the_wire(error: FedcganError) -> Refused:
@@ -230,7 +261,8 @@ def _for_the_wire(error: FedcganError) -> Refused:
     """
     public = (ProtocolError, ForeignSumError, BudgetExceededError, TooFewRecordsError, TooManyRecordsError)
     if isinstance(error, public):
-        return Refused(code=error.code, message=error.message, hint=error.hint)
+        about = error.site if isinstance(error, ForeignTagError) else ""
+        return Refused(code=error.code, message=error.message, hint=error.hint, about=about)
     return Refused(code=error.code, message="the site cannot take part", hint="its site.log says why")
 
 

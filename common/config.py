@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .crypto.parameters import MOST_SITES
 from .errors import ConfigError
 from .toml_file import read_model
 
@@ -33,7 +34,7 @@ class Sites(BaseModel):
     """
 
     model_config = _MODEL
-    count: int = Field(ge=3, le=32)
+    count: int = Field(ge=3, le=MOST_SITES)
     split: Literal["column", "iid", "dirichlet"] = "iid"
     column: str | None = None
     alpha: float = Field(default=0.3, gt=0)

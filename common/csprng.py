@@ -23,8 +23,17 @@ class Csprng:
     """
 
     def __init__(self) -> None:
-        cipher = Cipher(algorithms.ChaCha20(os.urandom(32), os.urandom(16)), mode=None)
-        self._stream = cipher.encryptor()
+        self._start(os.urandom(32), os.urandom(16))
+
+    @classmethod
+    def agreed(cls, key: bytes) -> Csprng:
+        """The stream of a 32-byte secret that two parties share: both get the same. Never for noise."""
+        stream = cls.__new__(cls)
+        stream._start(key, bytes(16))
+        return stream
+
+    def _start(self, key: bytes, nonce: bytes) -> None:
+        self._stream = Cipher(algorithms.ChaCha20(key, nonce), mode=None).encryptor()
 
     def bytes(self, count: int) -> bytes:
         """``count`` uniform bytes."""
@@ -38,6 +47,7 @@ class Csprng:
     def below(self, bound: int, *shape: int) -> NDArray[np.uint64]:
         """Uniform integers in [0, bound), exactly: candidates outside are rejected, never folded.
 
+        Rejected places are filled in order from the words that follow, until none is left.
         bound: 1 .. 2**63
         """
         mask = np.uint64((1 << (bound - 1).bit_length()) - 1)

@@ -141,9 +141,33 @@ class NotApprovedError(ProtocolError):
 
 
 class ReplayError(ProtocolError):
-    """A step was already answered with another content, or already opened."""
+    """A step was already answered with another content."""
 
     code = "protocol-replay"
+
+
+class AlreadyOpenedError(ProtocolError):
+    """A step was already opened for another sum, too often, or was abandoned."""
+
+    code = "protocol-opened"
+
+
+class CountedTwiceError(ProtocolError):
+    """A site is counted twice in one sum."""
+
+    code = "protocol-counted-twice"
+
+
+class OwnMissingError(ProtocolError):
+    """A key-holder's own contribution is not in the sum it is asked to open."""
+
+    code = "protocol-own-missing"
+
+
+class StepLostError(ProtocolError):
+    """So many sites can no longer answer a step that it cannot be finished."""
+
+    code = "protocol-step-lost"
 
 
 class NotEnoughSitesError(ProtocolError):
@@ -157,10 +181,11 @@ class RefusedError(ProtocolError):
 
     code = "protocol-refused"
 
-    def __init__(self, site: str, code: str, message: str, hint: str) -> None:
+    def __init__(self, site: str, code: str, message: str, hint: str, about: str = "") -> None:
         super().__init__(f"{site} refused: {message}", hint=hint)
         self.site = site
         self.refusal_code = code
+        self.about = about
 
 
 class CryptoError(FedcganError):
@@ -186,6 +211,19 @@ class ForeignSumError(CryptoError):
     """What is to be opened is not the sum of the contributions; nothing was opened."""
 
     code = "crypto-foreign-sum"
+
+
+class ForeignTagError(ForeignSumError):
+    """The tag of one contribution is not its site's own for this step; nothing was opened."""
+
+    code = "crypto-foreign-tag"
+
+    def __init__(self, site: str) -> None:
+        super().__init__(
+            f"the tag of {site} is not its own for this step",
+            hint="its contribution was altered or comes from another step; the sum must do without it",
+        )
+        self.site = site
 
 
 class StorageError(FedcganError):

@@ -6,12 +6,14 @@ Nothing that sets a guarantee has a default. What depends on records is never in
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .crypto.packing import Packing
+from .crypto.parameters import MOST_HOLDERS, MOST_SITES, Noise, check
 from .errors import ConfigError
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .toml_file import first_problem
@@ -24,9 +26,26 @@ PROOF_STEP = "proof"
 MEASURE_STEP = "measure"
 
 
+MOST_ATTEMPTS = 3
+"""Step ids under which one sum may be tried; each attempt is charged in full."""
+
+_AGAIN = re.compile(r"(.+)-again-([2-9])")
+
+
 def train_step(number: int) -> str:
     """The step id of an adversarial round, counted from 1."""
     return f"train-{number:04d}"
+
+
+def attempt(step: str, number: int) -> str:
+    """The step id of the ``number``-th attempt (from 1) at a step."""
+    return step if number == 1 else f"{step}-again-{number}"
+
+
+def attempted(step: str) -> tuple[str, int]:
+    """Inverse of ``attempt``: the step of the plan, and which attempt this is."""
+    found = _AGAIN.fullmatch(step)
+    return (found[1], int(found[2])) if found else (step, 1)
 
 
 class Party(BaseModel):
@@ -40,7 +59,7 @@ class Party(BaseModel):
 class Federation(BaseModel):
     """Who takes part and what it takes to open a sum.
 
-    sites: the roster; the first ``key_holders`` of it hold shares of the key
+    sites: the roster; the first ``key_holders`` of it, the committee, hold shares of the key
     threshold: key-holders needed to open a sum, more than half of them; fewer open nothing. Two openings of
         one step would share a key-holder, and a key-holder opens a step once
     min_contributors: contributions needed before a sum may be opened
@@ -48,8 +67,8 @@ class Federation(BaseModel):
 
     model_config = _MODEL
     coordinator: Party
-    sites: tuple[Party, ...] = Field(min_length=3, max_length=32)
-    key_holders: int = Field(ge=2)
+    sites: tuple[Party, ...] = Field(min_length=3, max_length=MOST_SITES)
+    key_holders: int = Field(ge=2, le=MOST_HOLDERS)
     threshold: int = Field(ge=2)
     min_contributors: int = Field(ge=3)
 
@@ -71,7 +90,13 @@ class Federation(BaseModel):
             )
         if self.min_contributors > len(self.sites):
             raise ValueError("min_contributors exceeds the number of sites")
+        check(len(self.sites), self.key_holders, self.threshold)
         return self
+
+    @property
+    def noise(self) -> Noise:
+        """Noise of this federation's sums, and the smudging that hides it."""
+        return Noise(len(self.sites), self.key_holders)
 
     @property
     def names(self) -> list[str]:

@@ -7,86 +7,41 @@ combines what only ``threshold`` key-holders together can produce.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from common.crypto import bfv, ring, threshold
 from common.crypto.encrypted import EncryptedUpdate, half_from_bytes
-from common.crypto.identity import Identity
 from common.crypto.packing import Integers, Packing
+from common.crypto.parameters import MOST_OPENINGS
+from common.crypto.ring import Residues
 from common.crypto.stopwatch import timed
 from common.errors import (
-    MalformedMessageError,
+    FedcganError,
+    NotASumError,
     NotEnoughSitesError,
     RefusedError,
+    ReplayError,
+    StepLostError,
 )
-from common.plan import Plan
-from common.protocol import frames
-from common.protocol.messages import (
-    Contribute,
-    Contribution,
-    KeyConfirmed,
-    Message,
-    Open,
-    Opened,
-    Refused,
-)
+from common.protocol.messages import Contribute, Contribution, KeyConfirmed, Open, Opened
 
-Send = Callable[[Mapping[str, bytes]], dict[str, bytes]]
-"""Deliver one message to each named site; the answers of those that answered in time."""
-
-_REPLY_LIMIT = 1 << 30
+from .asking import Asking, Replies
+from .openers import Holders, OpenerSearch
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """Signed questions to sites and verified answers."""
+class PendingSum:
+    """A sum that was decided and is not opened yet.
 
-    plan: Plan
-    identity: Identity
-    send: Send
-    traffic: dict[str, dict[str, int]] = field(default_factory=dict)
+    ciphertext: uint64[chunks, 2, 2, N]; seals, tags: of the summands, in their order
+    """
 
-    def __call__(
-        self, step: str, messages: Mapping[str, Message], reply_kind: str
-    ) -> dict[str, frames.Frame]:
-        """The verified answers, by site. Raises RefusedError for the first refusal.
-
-        Sites that did not answer are absent.
-        """
-        name = self.plan.federation.coordinator.name
-        sealed = {
-            site: frames.sign(
-                self.identity, message.kind, self.plan.hash, step, name, message.to_bytes()
-            ).to_bytes()
-            for site, message in messages.items()
-        }
-        replies = self.send(sealed)
-        return {
-            site: self._verified(site, sealed[site], replies[site], step, reply_kind)
-            for site in messages  # in the order asked, so that a repeated run asks the same again
-            if site in replies
-        }
-
-    def _verified(self, site: str, sent: bytes, raw: bytes, step: str, reply_kind: str) -> frames.Frame:
-        count = self.traffic.setdefault(site, {"up": 0, "down": 0})
-        count["up"] += len(raw)
-        count["down"] += len(sent)
-        identity = self.plan.federation.identity_of(site)
-        assert identity is not None  # only sites of the roster were asked
-        frame = frames.read(raw, _REPLY_LIMIT)
-        frames.check(frame, identity, plan=frame.header.plan, sender=site)
-        if frame.header.kind == Refused.kind:
-            refused = Refused.from_bytes(frame.body)
-            raise RefusedError(site, refused.code, refused.message, refused.hint)
-        if (frame.header.kind, frame.header.step) != (reply_kind, step):
-            raise MalformedMessageError(f"{site} answered another question")
-        frames.check(frame, identity, plan=self.plan.hash, sender=site)
-        return frame
-
-
-Opening = dict[str, list[str]]
-"""Which sites a sum consists of ("summands") and which open it ("openers")."""
+    step: str
+    summands: list[str]
+    seals: list[bytes]
+    tags: list[bytes]
+    ciphertext: Residues
 
 
 class SecureSum:
@@ -94,92 +49,199 @@ class SecureSum:
 
     Guarantees: holds no secret of the key (an import contract keeps it so); what comes out is the
     exact integer sum of the contributions, or a typed error. What is to be opened is decided once for
-    each step and handed to ``keep`` before anybody is asked, so that a restarted coordinator asks for the
-    same sum again: sites open a step only once.
+    each step and handed to ``keep`` before anybody is asked, so that a restarted coordinator goes on with
+    the same sum, whoever is gone by then: a site opens one sum of a step.
 
-    attested: every site's word for the joint key, which each site wants to see before it contributes
+    attested: every site's word for the joint key, which each site wants to see before it contributes;
+    garbage: key-holders whose partial decryptions were wrong, asked last from then on
     """
 
-    def __init__(self, asking: Asking, openings: dict[str, Opening], keep: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        keep: Callable[[PendingSum | None], None],
+        pending: PendingSum | None = None,
+        garbage: list[str] | None = None,
+    ) -> None:
         self.attested: list[bytes] = []
-        self._asking = asking
-        self._plan = asking.plan
-        self._openings = openings
-        self._keep = keep
         self.contribution_bytes = 0
+        self.garbage = [] if garbage is None else garbage
+        self._asking = asking
+        self._federation = asking.plan.federation
+        self._keep = keep
+        self._pending = pending
+        self._opened: list[str] = []
 
     def __call__(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
         """One secure sum: (int64[count], number of contributors).
 
-        Raises NotEnoughSitesError below ``min_contributors`` or ``threshold``; nothing is opened.
+        Raises StepLostError if only another attempt can help, NotEnoughSitesError or the first site's
+        failure if the same step can be finished later; nothing is opened then.
         """
+        excluded: set[str] = set()
+        while True:
+            if self._pending is None or self._pending.step != step:
+                self._gather(step, state, packing, excluded)
+            try:
+                return self.open(packing), len(self._opened)
+            except _ForeignTagError as found:
+                excluded.add(found.site)  # no honest key-holder opened: the step may have another sum
+                self._decide(None)
+
+    def _gather(self, step: str, state: bytes, packing: Packing, excluded: set[str]) -> None:
+        sites = [site for site in self._federation.names if site not in excluded]
         request = Contribute(state=state, attested=self.attested)
-        sites = self._openings.get(step, {}).get("summands", self._plan.federation.names)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
-        bodies = {site: Contribution.from_bytes(frame.body) for site, frame in replies.items()}
-        self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.values())
-        return self.open(step, bodies, replies, packing), len(replies)
+        self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.good.values())
+        self.add(step, replies, Contribution, packing)
 
-    def open(
-        self,
-        step: str,
-        bodies: Mapping[str, Contribution | KeyConfirmed],
-        replies: Mapping[str, frames.Frame],
-        packing: Packing,
-    ) -> Integers:
-        """Add the ciphertexts of ``bodies`` and have key-holders open the sum: int64[count]."""
-        opening = self._decide(step, list(bodies))
+    def add(
+        self, step: str, replies: Replies, kind: type[Contribution | KeyConfirmed], packing: Packing
+    ) -> PendingSum:
+        """Add the ciphertexts of all good replies and decide on the sum, unless a crash came after that.
+
+        Raises NotEnoughSitesError.
+        """
+        if self._pending is not None and self._pending.step == step:
+            return self._pending
+        self._require(step, replies)
+        seals: dict[str, bytes] = {}
+        tags: dict[str, bytes] = {}
+
+        def ciphertexts() -> Iterator[Residues]:
+            for site, frame in list(replies.good.items()):
+                try:
+                    body = kind.from_bytes(frame.body)
+                    update = EncryptedUpdate.from_bytes(body.ciphertext, packing.chunks)
+                except FedcganError as error:
+                    replies.bad[site] = error
+                    del replies.good[site]
+                    self._asking.note(step, site, error.code)
+                    continue
+                seals[site], tags[site] = frame.seal, body.tag
+                yield update.ciphertext
+
         with timed("add"):
-            total = bfv.add(
-                EncryptedUpdate.from_bytes(bodies[site].ciphertext, packing.chunks).ciphertext
-                for site in opening["summands"]
+            total = bfv.add(ciphertexts())
+        self._require(step, replies)
+        pending = PendingSum(step, list(seals), list(seals.values()), list(tags.values()), total)
+        self._decide(pending)
+        return pending
+
+    def _decide(self, pending: PendingSum | None) -> None:
+        self._pending = pending
+        self._keep(pending)
+
+    def _require(self, step: str, replies: Replies) -> None:
+        """Enough contributions, or the reason why not."""
+        least = self._federation.min_contributors
+        if len(replies.good) >= least:
+            return
+        lost = sum(getattr(error, "refusal_code", "") == ReplayError.code for error in replies.bad.values())
+        if len(self._federation.sites) - lost < least:
+            raise StepLostError(
+                f"{lost} sites answered {step} before and cannot again", hint="try it under another step id"
             )
-            c1 = ring.to_bytes(total[:, 1])
-        holders = self._plan.federation.holders
-        request = Open(
-            c1=c1,
-            seals=[replies[site].seal for site in opening["summands"]],
-            tags=[bodies[site].tag for site in opening["summands"]],
-            openers=[holders.index(site) + 1 for site in opening["openers"]],
+        for error in replies.bad.values():
+            raise error
+        raise NotEnoughSitesError(
+            f"{len(replies.good)} sites contributed to {step}, the plan demands {least}",
+            hint="bring the missing sites online and resume",
         )
-        opened = self._asking(step, dict.fromkeys(opening["openers"], request), Opened.kind)
-        with timed("combine"):
-            partials = {
-                holders.index(site): half_from_bytes(Opened.from_bytes(frame.body).partial, packing.chunks)
-                for site, frame in opened.items()
-            }
-            slots = threshold.combine(total, partials, self._plan.federation.threshold)
-            return packing.unpack_sum(slots, len(opening["summands"]))
 
-    def _decide(self, step: str, present: list[str]) -> Opening:
-        """What to open: the decision made before, or all that contributed."""
-        if (opening := self._openings.get(step)) is not None:
-            if missing := sorted(set(opening["summands"]) - set(present)):
-                raise NotEnoughSitesError(
-                    f"{', '.join(missing)} contributed to {step} before and must do so again",
-                    hint="bring them online and resume",
-                )
-            return opening
-        least = self._plan.federation.min_contributors
-        if len(present) < least:
-            raise NotEnoughSitesError(
-                f"{len(present)} sites contributed to {step}, the plan demands {least}",
-                hint="bring the missing sites online and resume",
-            )
-        summands = [site for site in self._plan.federation.names if site in present]
-        self._openings[step] = {"summands": summands, "openers": self._openers(step, summands)}
-        self._keep()
-        return self._openings[step]
+    def open(self, packing: Packing) -> Integers:
+        """Have key-holders open the decided sum: int64[count]."""
+        pending = self._pending
+        assert pending is not None
+        search = OpenerSearch(self._order(pending), self._federation.threshold)
+        refusals: dict[str, FedcganError] = {}
+        for number, openers in enumerate(search, start=1):
+            if number > MOST_OPENINGS:
+                break
+            partials = self._partials(pending, openers, packing, search, refusals)
+            if len(partials) < len(openers):
+                continue
+            try:
+                with timed("combine"):
+                    slots = threshold.combine(pending.ciphertext, partials, self._federation.threshold)
+                    opened = packing.unpack_sum(slots, len(pending.summands))
+            except NotASumError as error:
+                search.failed(openers)
+                refusals["sum"] = error
+                continue
+            self._name(pending.step, search.culprits(openers))
+            self._pending, self._opened = None, pending.summands
+            return opened
+        raise self._not_opened(pending, refusals)
 
-    def _openers(self, step: str, summands: list[str]) -> list[str]:
-        """``threshold`` key-holders that contributed; which ones, the step decides, so work is shared."""
-        federation = self._plan.federation
-        able = [site for site in federation.holders if site in summands]
-        if len(able) < federation.threshold:
-            raise NotEnoughSitesError(
-                f"{len(able)} key-holders are online, {federation.threshold} must open together",
-                hint="bring more key-holders online and resume",
-            )
-        start = zlib.crc32(step.encode()) % len(able)
-        chosen = (able[start:] + able[:start])[: federation.threshold]
-        return [site for site in able if site in chosen]
+    def _partials(
+        self,
+        pending: PendingSum,
+        openers: Holders,
+        packing: Packing,
+        search: OpenerSearch,
+        refusals: dict[str, FedcganError],
+    ) -> dict[int, Residues]:
+        """Partial decryptions by key-holder; who gives none is not asked again."""
+        names = {index: self._federation.holders[index - 1] for index in openers}
+        request = Open(
+            c1=ring.to_bytes(pending.ciphertext[:, 1]),
+            seals=pending.seals,
+            tags=pending.tags,
+            openers=list(openers),
+        )
+        replies = self._asking(pending.step, dict.fromkeys(names.values(), request), Opened.kind)
+        refusals.update(replies.bad)
+        partials = {}
+        for index, name in names.items():
+            try:
+                body = Opened.from_bytes(replies.good[name].body)
+                partials[index] = half_from_bytes(body.partial, packing.chunks)
+            except KeyError:
+                search.absent(index)
+            except FedcganError as error:
+                refusals[name] = error
+                self._asking.note(pending.step, name, error.code)
+                search.absent(index)
+        return partials
+
+    def _order(self, pending: PendingSum) -> Holders:
+        """Whom to ask first: by the step, so that work is shared; those that contributed before others,
+        those that were wrong before last."""
+        holders = self._federation.holders
+        start = zlib.crc32(pending.step.encode()) % len(holders)
+        turn = [*range(start, len(holders)), *range(start)]
+        turn.sort(key=lambda i: (holders[i] in self.garbage, holders[i] not in pending.summands))
+        return tuple(index + 1 for index in turn)
+
+    def _name(self, step: str, culprits: Holders) -> None:
+        for index in culprits:
+            name = self._federation.holders[index - 1]
+            self._asking.note(step, name, NotASumError.code)
+            if name not in self.garbage:
+                self.garbage.append(name)
+
+    def _not_opened(self, pending: PendingSum, refusals: dict[str, FedcganError]) -> Exception:
+        """The reason why too few key-holders opened."""
+        blamed = [
+            error.about for error in refusals.values() if isinstance(error, RefusedError) and error.about
+        ]
+        enough = self._federation.key_holders - self._federation.threshold + 1
+        for site in set(blamed) & set(pending.summands):
+            if blamed.count(site) >= enough:
+                self._asking.note(pending.step, site, "crypto-foreign-tag")
+                return _ForeignTagError(site)
+        for error in refusals.values():
+            return error
+        return NotEnoughSitesError(
+            f"fewer than {self._federation.threshold} key-holders opened {pending.step}",
+            hint="bring more key-holders online and resume",
+        )
+
+
+class _ForeignTagError(Exception):
+    """So many key-holders refuse the tag of one contribution that one of them is honest."""
+
+    def __init__(self, site: str) -> None:
+        super().__init__(site)
+        self.site = site

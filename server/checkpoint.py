@@ -1,12 +1,14 @@
 """What a run has reached, in one file that is replaced whole after every step.
 
-Holds only what was released: opened sums and the models computed from them.
+Holds what was released, opened sums and the models computed from them, and a sum of ciphertexts on
+its way to be opened.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,16 @@ from safetensors.numpy import save_file
 from common.errors import StorageError
 from common.tables import write_whole
 
+from .aggregation import PendingSum
+from .asking import Trouble
+
 _PUBLIC = (
     "enrolled",
     "rounds_done",
-    "openings",
+    "attempts",
     "attested",
+    "garbage",
+    "trouble",
     "seconds",
     "traffic",
     "contribution_bytes",
@@ -36,17 +43,21 @@ class Checkpoint:
     """State of a run between steps.
 
     moments: opened sum of feature maps, float64; parameters: generator and discriminator, float32;
-    average: exponential average of the generator; openings: which sums sites were asked to open;
-    attested: every site's word for the joint key, hexadecimal; seconds: wall clock by phase;
-    traffic: bytes by site
+    average: exponential average of the generator; pending: a sum that was decided and is not opened yet;
+    attempts: at steps that were lost; attested: every site's word for the joint key, hexadecimal;
+    garbage: key-holders whose partial decryptions were wrong; trouble: what sites did not do;
+    seconds: wall clock by phase; traffic: bytes by site
     """
 
     path: Path
     plan: str
     enrolled: bool = False
     rounds_done: int = 0
-    openings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
     attested: list[str] = field(default_factory=list)
+    garbage: list[str] = field(default_factory=list)
+    trouble: list[Trouble] = field(default_factory=list)
+    pending: PendingSum | None = None
     moments: NDArray[np.float64] | None = None
     parameters: NDArray[np.float32] | None = None
     average: NDArray[np.float32] | None = None
@@ -66,6 +77,8 @@ class Checkpoint:
                 public: dict[str, Any] = json.loads(file.metadata()["fedcgan"])
                 stored = set(file.keys())
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS if name in stored}
+                pending = _pending(public.pop("pending"), file.get_tensor) if "sum" in stored else None
+                public["trouble"] = [Trouble(**one) for one in public["trouble"]]
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise StorageError(
                 f"the checkpoint {path} is damaged", hint="start the run again without --resume"
@@ -75,12 +88,31 @@ class Checkpoint:
                 f"the checkpoint {path} belongs to another plan",
                 hint="start the run again without --resume",
             )
-        return cls(path=path, plan=plan, **public, **arrays)
+        return cls(path=path, plan=plan, pending=pending, **public, **arrays)
 
     def save(self) -> None:
         """Replace the file. Raises StorageError."""
         public = {name: getattr(self, name) for name in _PUBLIC} | {"plan": self.plan}
+        public["trouble"] = [asdict(one) for one in self.trouble]
         arrays = {name: a for name in _ARRAYS if (a := getattr(self, name)) is not None}
+        if (decided := self.pending) is not None:
+            arrays["sum"] = decided.ciphertext
+            public["pending"] = {
+                "step": decided.step,
+                "summands": decided.summands,
+                "seals": [seal.hex() for seal in decided.seals],
+                "tags": [tag.hex() for tag in decided.tags],
+            }
         metadata = {"fedcgan": json.dumps(public)}
         tensors = arrays or {"empty": np.zeros(1)}
         write_whole(self.path, lambda path: save_file(tensors, path, metadata))
+
+
+def _pending(public: dict[str, Any], tensor: Callable[[str], Any]) -> PendingSum:
+    return PendingSum(
+        step=public["step"],
+        summands=public["summands"],
+        seals=[bytes.fromhex(seal) for seal in public["seals"]],
+        tags=[bytes.fromhex(tag) for tag in public["tags"]],
+        ciphertext=tensor("sum"),
+    )

@@ -7,9 +7,9 @@ from functools import reduce
 import numpy as np
 
 from common.crypto.proof import proof_packing, proof_values
-from common.errors import CryptoError, NotEnoughSitesError
+from common.errors import CryptoError, MalformedMessageError
 from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
-from common.protocol.frames import Frame, read
+from common.protocol.frames import read
 from common.protocol.messages import (
     Enrol,
     Enrolled,
@@ -23,7 +23,10 @@ from common.protocol.messages import (
 )
 from common.schema import Schema
 
-from .aggregation import Asking, SecureSum
+from .aggregation import SecureSum
+from .asking import Asking, Replies
+
+_ATTESTED_LIMIT = 4096
 
 
 def enrol(asking: Asking, schema: Schema) -> list[bytes]:
@@ -42,13 +45,11 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> l
     plan = asking.plan
     holders = plan.federation.holders
     committed = _frames(asking, KEYS_STEP, KeyCommit(enrolled=enrolled), KeyCommitted.kind, holders)
-    dealt = {
-        site: KeyDealt.from_bytes(frame.body)
-        for site, frame in asking(
-            KEYS_STEP, dict.fromkeys(holders, KeyDeal(committed=committed)), KeyDealt.kind
-        ).items()
-    }
-    _require(list(dealt), holders)
+    replies = asking(KEYS_STEP, dict.fromkeys(holders, KeyDeal(committed=committed)), KeyDealt.kind)
+    dealt = {site: KeyDealt.from_bytes(frame.body) for site, frame in replies.require(holders).items()}
+    for dealer, deal in dealt.items():
+        if set(deal.boxes) != set(plan.federation.names):
+            raise MalformedMessageError(f"{dealer} did not deal to every site")
     pieces = {site: deal.piece for site, deal in dealt.items()}
     requests: dict[str, Message] = {
         site: KeyConfirm(
@@ -60,37 +61,23 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> l
         for site in plan.federation.names
     }
     confirmed = asking(PROOF_STEP, requests, KeyConfirmed.kind)
-    _require(list(confirmed), plan.federation.names)
+    confirmed.require(plan.federation.names)
     return _prove(plan, secure_sum, confirmed)
 
 
-def _prove(plan: Plan, secure_sum: SecureSum, confirmed: dict[str, Frame]) -> list[bytes]:
-    bodies = {site: KeyConfirmed.from_bytes(frame.body) for site, frame in confirmed.items()}
-    attested = [body.attested for body in bodies.values()]
-    if len({read(raw, len(raw)).body for raw in attested}) != 1:
+def _prove(plan: Plan, secure_sum: SecureSum, confirmed: Replies) -> list[bytes]:
+    attested = [KeyConfirmed.from_bytes(frame.body).attested for frame in confirmed.good.values()]
+    if len({read(raw, _ATTESTED_LIMIT).body for raw in attested}) != 1:
         raise CryptoError("the sites computed different joint keys", hint="start a new run")
     packing = proof_packing(len(plan.federation.sites))
-    opened = secure_sum.open(
-        PROOF_STEP,
-        bodies,
-        confirmed,
-        packing,
-    )
-    expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in bodies])
+    decided = secure_sum.add(PROOF_STEP, confirmed, KeyConfirmed, packing)
+    opened = secure_sum.open(packing)
+    expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in decided.summands])
     if not np.array_equal(opened, expected):
         raise CryptoError("the new key does not open a known sum", hint="start a new run")
     return attested
 
 
 def _frames(asking: Asking, step: str, request: Message, reply_kind: str, sites: list[str]) -> list[bytes]:
-    replies = asking(step, dict.fromkeys(sites, request), reply_kind)
-    _require(list(replies), sites)
+    replies = asking(step, dict.fromkeys(sites, request), reply_kind).require(sites)
     return [replies[site].to_bytes() for site in sites]
-
-
-def _require(answered: list[str], expected: list[str]) -> None:
-    if missing := sorted(set(expected) - set(answered)):
-        raise NotEnoughSitesError(
-            f"no answer from {', '.join(missing)}",
-            hint="bring them online and start again; nothing was spent",
-        )

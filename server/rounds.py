@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from common.contributions import MeasureEncoding, TrainEncoding, TrainState
 from common.crypto.identity import Identity
-from common.crypto.packing import Quantiser
-from common.errors import ConfigError
+from common.crypto.packing import Integers, Packing, Quantiser
+from common.errors import ConfigError, StepLostError
 from common.events import emit
 from common.modalities.layout import Layout
 from common.models.pair import Pair, to_vector
-from common.plan import MEASURE_STEP, Plan, train_step
+from common.plan import MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
 from common.privacy.mechanism import Mechanism
 from common.schema import Schema
 
-from .aggregation import Asking, SecureSum, Send
+from .aggregation import PendingSum, SecureSum
+from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
 from .fit import fit
@@ -46,8 +47,9 @@ class Coordinator:
         self._schema = schema
         self._layout = Layout.of(schema)
         self._checkpoint = Checkpoint.load_or_new(folder, plan.hash)
-        self._asking = Asking(plan, identity, send, self._checkpoint.traffic)
-        self._sum = SecureSum(self._asking, self._checkpoint.openings, self._checkpoint.save)
+        state = self._checkpoint
+        self._asking = Asking(plan, identity, send, state.traffic, state.trouble)
+        self._sum = SecureSum(self._asking, self._keep, state.pending, state.garbage)
 
     def run(self) -> Checkpoint:
         """Run what is not done yet; the finished state."""
@@ -71,6 +73,7 @@ class Coordinator:
             emit("keys", 1, 1, 0.0)
         self._checkpoint.attested = [raw.hex() for raw in attested]
         self._checkpoint.enrolled = True
+        self._checkpoint.pending = None
         self._checkpoint.save()
 
     def _measure(self) -> None:
@@ -132,12 +135,29 @@ class Coordinator:
     ) -> tuple[NDArray[np.float64], int]:
         """The opened sum of real values, and how many sites it holds."""
         self._sum.attested = [bytes.fromhex(raw) for raw in self._checkpoint.attested]
-        integers, contributors = self._sum(step, state, encoding.packing)
+        integers, contributors = self._attempt(step, state, encoding.packing)
         quantiser = Quantiser(encoding.limit, encoding.packing.max_value)
+        self._checkpoint.pending = None  # gone from the file with the step's own save
         self._checkpoint.contribution_bytes += self._sum.contribution_bytes
         self._sum.contribution_bytes = 0
         self._checkpoint.values_sent += encoding.packing.count * contributors
         return quantiser.sum_to_values(integers, contributors), contributors
+
+    def _attempt(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
+        """The sum of a step; under a new step id, charged anew, only if the old one is lost."""
+        while True:
+            number = self._checkpoint.attempts.get(step, 1)
+            try:
+                return self._sum(attempt(step, number), state, packing)
+            except StepLostError:
+                if number == MOST_ATTEMPTS:
+                    raise
+                self._checkpoint.attempts[step] = number + 1
+                self._checkpoint.save()
+
+    def _keep(self, pending: PendingSum | None) -> None:
+        self._checkpoint.pending = pending
+        self._checkpoint.save()
 
     def _spent(self, rounds: int) -> float:
         """Epsilon of the released model so far, from the plan alone."""

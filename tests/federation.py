@@ -8,7 +8,8 @@ from pathlib import Path
 from client.vault import Vault
 from common.crypto.identity import Identity
 from common.simulation.prepare import Run
-from server.aggregation import Asking, SecureSum
+from server.aggregation import SecureSum
+from server.asking import Asking
 from server.rounds import Coordinator
 
 Relay = Callable[[str, bytes], bytes | None]
@@ -55,4 +56,4 @@ class LocalFederation:
 
     def secure_sum(self) -> SecureSum:
         """The server's half of a sum."""
-        return SecureSum(self.asking(), {}, lambda: None)
+        return SecureSum(self.asking(), lambda _: None)

@@ -123,8 +123,8 @@ class _Templates:
     """Descriptions that turn bare polynomials back into SEAL objects."""
 
     public_key: bytes
+    ciphertext: bytes
     ciphertext_ntt: bytes
-    plaintext: bytes
 
 
 @cache
@@ -134,21 +134,14 @@ def _templates() -> _Templates:
     generator.create_public_key(public_key)
     plain, cipher = seal.Plaintext(), seal.Ciphertext()
     seal.BatchEncoder(_context()).encode([1] * N, plain)
-    plain_head = _plain_template()
     seal.Encryptor(_context(), public_key).encrypt(plain, cipher)
+    coefficients = _split(cipher, 2, len(DATA_PRIMES), N)[0]
     seal.Evaluator(_context()).transform_to_ntt_inplace(cipher)
     return _Templates(
         public_key=_split(public_key, 2, len(KEY_PRIMES), N)[0],
+        ciphertext=coefficients,
         ciphertext_ntt=_split(cipher, 2, len(DATA_PRIMES), N)[0],
-        plaintext=plain_head,
     )
-
-
-def _plain_template() -> bytes:
-    """The description of a plaintext with N coefficients (an encoding of 0..N-1 has all of them)."""
-    plain = seal.Plaintext()
-    seal.BatchEncoder(_context()).encode(list(range(N)), plain)
-    return _split(plain, N)[0]
 
 
 def sample_key_pair() -> tuple[Residues, Residues]:
@@ -184,7 +177,9 @@ def add(ciphertexts: Iterable[Residues]) -> Residues:
     """Homomorphic sum of ``uint64[chunks, 2, 2, N]``, by SEAL, which checks each operand."""
     evaluator = seal.Evaluator(_context())
     iterator = iter(ciphertexts)
-    total = [_to_seal(c) for c in next(iterator)]
+    if (first := next(iterator, None)) is None:
+        raise CryptoError("there is nothing to add")
+    total = [_to_seal(c) for c in first]
     for ciphertext in iterator:
         if len(ciphertext) != len(total):
             raise CryptoError("ciphertexts of different lengths cannot be added")
@@ -194,15 +189,21 @@ def add(ciphertexts: Iterable[Residues]) -> Residues:
 
 
 def small_to_ntt(coefficients: NDArray[np.int64]) -> Residues:
-    """Small signed polynomials ``int64[chunks, N]``, |c| < t/2, to ``uint64[chunks, 2, N]`` in NTT form."""
-    evaluator, first = seal.Evaluator(_context()), _context().first_parms_id()
-    out = np.empty((len(coefficients), len(DATA_PRIMES), N), np.uint64)
-    lifted = np.mod(coefficients, PLAIN_MODULUS).astype(np.uint64)
-    for chunk, row in enumerate(lifted):
-        plain = _load(seal.Plaintext, _templates().plaintext + row.tobytes())
-        evaluator.transform_to_ntt_inplace(plain, first)
-        out[chunk] = _split(plain, len(DATA_PRIMES), N)[1]
-    return out
+    """Signed polynomials ``int64[chunks, N]`` to ``uint64[chunks, 2, N]`` in NTT form.
+
+    SEAL transforms two of them at a time, as the halves of a ciphertext.
+    """
+    evaluator = seal.Evaluator(_context())
+    moduli = np.array(DATA_PRIMES, np.int64)[:, None]
+    lifted = np.mod(coefficients[:, None, :], moduli).astype(np.uint64)
+    out = np.empty((len(lifted) + 1) // 2 * 2 * lifted[0].size, np.uint64).reshape(-1, 2, *lifted[0].shape)
+    for number, pair in enumerate(out):
+        pair[0] = lifted[2 * number]
+        pair[1] = lifted[min(2 * number + 1, len(lifted) - 1)]
+        cipher = _load(seal.Ciphertext, _templates().ciphertext + pair.tobytes())
+        evaluator.transform_to_ntt_inplace(cipher)
+        out[number] = _split(cipher, *pair.shape)[1]
+    return out.reshape(-1, *lifted[0].shape)[: len(lifted)]
 
 
 def decode(opened: Residues) -> NDArray[np.int64]:

@@ -87,10 +87,19 @@ class AgreementKey:
                 "a sealed share does not open", hint="it was altered, or sealed for another site"
             ) from error
 
+    def pair_key(self, peer: bytes, context: bytes) -> bytes:
+        """32 secret bytes that only we and ``peer`` can compute. Raises SignatureError."""
+        return self._derive(peer, b"fedcgan/v1/pair/" + context)
+
     def _cipher(self, peer: bytes, context: bytes) -> ChaCha20Poly1305:
-        secret = self._key.exchange(X25519PublicKey.from_public_bytes(peer))
-        derive = HKDF(hashes.SHA256(), 32, salt=None, info=b"fedcgan/v1/share/" + context)
-        return ChaCha20Poly1305(derive.derive(secret))
+        return ChaCha20Poly1305(self._derive(peer, b"fedcgan/v1/share/" + context))
+
+    def _derive(self, peer: bytes, info: bytes) -> bytes:
+        try:
+            secret = self._key.exchange(X25519PublicKey.from_public_bytes(peer))
+        except ValueError as error:  # another length, or a point of small order
+            raise SignatureError("an agreement key that is none") from error
+        return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret)
 
     def save(self, path: Path) -> None:
         """Keep the key in a file of mode 0600."""

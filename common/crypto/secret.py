@@ -27,9 +27,6 @@ from .ring import (
 )
 from .secret_file import read_secret, write_secret
 
-SMUDGING_BITS = 53
-"""Smudging noise is uniform in [-2**53, 2**53): at least 2**40 times the noise of 32 contributions."""
-
 
 class KeyPiece:
     """One key-holder's secret ``s_i`` with its error ``e_i``.
@@ -92,12 +89,17 @@ class KeyShare:
     def __repr__(self) -> str:
         return f"KeyShare(index={self.index}, secret)"
 
-    def partial_decryption(self, c1: Residues, subset: tuple[int, ...], threshold: int) -> Residues:
-        """d_j = lambda_j S_j c1 + e, with e uniform in [-2**53, 2**53) from a CSPRNG.
+    def partial_decryption(
+        self, c1: Residues, subset: tuple[int, ...], threshold: int, smudging: int, mask: Residues | int = 0
+    ) -> Residues:
+        """d_j = lambda_j S_j c1 + e + mask, with e uniform in [-smudging, smudging) from a CSPRNG.
 
-        c1: uint64[chunks, 2, N] in NTT form; subset: the indices (1-based) that open together.
-        Guarantees: the partial reveals nothing about S_j beyond the opened sum: the smudging is
-        2**40 times what it has to hide (Asharov et al. 2012, Lemma 1).
+        c1: uint64[chunks, 2, N] in NTT form; subset: the indices (1-based) that open together;
+        smudging: ``Noise.smudging`` of the federation; mask: of ``PairKeys.mask``, uint64[chunks, 2, N].
+
+        Guarantees: what the partials of a subset add up to says nothing of S_j beyond the sum:
+        smudging is 2**40 times the noise it has to hide (Asharov et al. 2012, lemma 1). One partial by itself
+        is uniform: the mask. Without it, two partials of one c1 for two subsets would give S_j away.
         Raises NotEnoughSitesError if the subset is below the threshold or lacks this key-holder.
         """
         if len(set(subset)) < threshold or self.index not in subset:
@@ -107,9 +109,9 @@ class KeyShare:
             )
         factors = [lagrange_at_zero(self.index, subset, prime) for prime in DATA_PRIMES]
         scaled = DATA_LEVEL.mul(self._share, np.array(factors, np.uint64)[:, None])
-        words = Csprng().uint64(len(c1), N) >> np.uint64(64 - SMUDGING_BITS - 1)
-        smudging = words.astype(np.int64) - (1 << SMUDGING_BITS)
-        return DATA_LEVEL.add(DATA_LEVEL.mul(c1, scaled), small_to_ntt(smudging))
+        noise = Csprng().below(2 * smudging, len(c1), N).astype(np.int64) - smudging
+        hidden = DATA_LEVEL.add(small_to_ntt(noise), np.asarray(mask, np.uint64))
+        return DATA_LEVEL.add(DATA_LEVEL.mul(c1, scaled), hidden)
 
     def save(self, path: Path) -> None:
         """Write the share to a file that only its owner reads."""

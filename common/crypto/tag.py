@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..errors import ForeignSumError
+from ..errors import ForeignSumError, ForeignTagError
 from .ring import DATA_LEVEL, DATA_PRIMES, N, Residues
 from .secret_file import read_secret, write_secret
 
@@ -60,7 +60,7 @@ class GroupKey:
             try:
                 tag = self._cipher(plan, step, site).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], None)
             except (InvalidTag, ValueError) as error:
-                raise ForeignSumError(f"the tag of {site} is not its own for this step") from error
+                raise ForeignTagError(site) from error
             for index in range(len(DATA_PRIMES)):
                 expected[index] += int.from_bytes(tag[_WORD * index :][:_WORD], "big")
         found = self._inner_product(c1, plan, step)

@@ -120,7 +120,8 @@ class Contribution(Message):
 
 class Open(Message):
     """Coordinator: open this sum. c1: second half of the summed ciphertexts; seals and tags: of the
-    summands, in the same order; openers: the key-holders that open together (1-based)."""
+    summands, in the same order; openers: the key-holders that open together (1-based). May be asked again
+    for the same sum with other openers."""
 
     kind = "open"
     c1: bytes
@@ -130,16 +131,18 @@ class Open(Message):
 
 
 class Opened(Message):
-    """Key-holder: its partial decryption, smudged."""
+    """Key-holder: its partial decryption, smudged and masked."""
 
     kind = "opened"
     partial: bytes
 
 
 class Refused(Message):
-    """Site: no. A stable code, a sentence and a hint; never anything that depends on a record's value."""
+    """Site: no. A stable code, a sentence and a hint; never anything that depends on a record's value.
+    about: the site whose contribution is at fault, if one is."""
 
     kind = "refused"
     code: str
     message: str
     hint: str
+    about: str = ""

@@ -16,8 +16,8 @@ from common.crypto.identity import Identity
 from common.crypto.ring import DATA_LEVEL, N, to_bytes
 from common.crypto.threshold import commitment
 from common.errors import ConfigError, RefusedError
-from common.plan import MEASURE_STEP, PROOF_STEP, Federation
-from common.privacy.ledger import Ledger
+from common.plan import MEASURE_STEP, MOST_ATTEMPTS, PROOF_STEP, Federation, attempt
+from common.privacy.ledger import Cap, Ledger
 from common.protocol import frames
 from common.protocol.messages import (
     ATTESTED,
@@ -92,7 +92,7 @@ def contributions(federation):
     asking = federation.asking()
     request = contribute(federation)
     sites = federation.plan.federation.names
-    return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind)
+    return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind).good
 
 
 def keys_of(federation, site: str) -> Keys:
@@ -205,16 +205,15 @@ def test_one_contribution_counted_twice_is_not_opened(federation):
     replies = contributions(federation)
     seals = [f.seal for f in replies.values()]
     twice = opening(federation, replies, seals=[seals[0], seals[1], seals[1], seals[2]])
-    assert refusal(federation, "site-north", twice, MEASURE_STEP) == "protocol-replay"
+    assert refusal(federation, "site-north", twice, MEASURE_STEP) == "protocol-counted-twice"
 
 
 def test_a_sum_without_ones_own_contribution_is_not_opened(federation):
     replies = contributions(federation)
     others = [frame.seal for site, frame in replies.items() if site != federation.plan.federation.names[0]]
     without = opening(federation, replies, seals=others)
-    assert (
-        refusal(federation, federation.plan.federation.names[0], without, MEASURE_STEP) == "protocol-replay"
-    )
+    first = federation.plan.federation.names[0]
+    assert refusal(federation, first, without, MEASURE_STEP) == "protocol-own-missing"
 
 
 def test_seals_from_outside_the_roster_or_of_other_steps_do_not_count(federation, tmp_path):
@@ -234,8 +233,41 @@ def test_a_step_is_opened_once(federation):
     site = federation.plan.federation.names[0]
     first = ask(federation, site, opening(federation, replies), MEASURE_STEP)
     assert ask(federation, site, opening(federation, replies), MEASURE_STEP) == first
-    other = opening(federation, replies, openers=[1, 2, 4])
-    assert refusal(federation, site, other, MEASURE_STEP) == "protocol-replay"
+    reordered = opening(federation, replies, openers=[3, 2, 1])
+    assert refusal(federation, site, reordered, MEASURE_STEP) == "protocol-replay"
+    fewer = dict(list(replies.items())[:3])
+    assert refusal(federation, site, opening(federation, fewer, openers=[1, 2, 4]), MEASURE_STEP) == (
+        "protocol-opened"
+    )
+
+
+def test_one_sum_may_be_opened_again_with_others_but_not_without_end(federation, monkeypatch):
+    replies = contributions(federation)
+    site = federation.plan.federation.names[0]
+    monkeypatch.setattr("client.site.MOST_OPENINGS", 2)
+    for openers in ([1, 2, 3], [1, 2, 4]):
+        answer = ask(federation, site, opening(federation, replies, openers=openers), MEASURE_STEP)
+        assert isinstance(answer, Opened)
+    third = opening(federation, replies, openers=[1, 3, 4])
+    assert refusal(federation, site, third, MEASURE_STEP) == "protocol-opened"
+
+
+def test_a_step_that_was_tried_anew_is_not_opened_any_more(federation):
+    replies = contributions(federation)
+    site = federation.plan.federation.names[0]
+    again = attempt(MEASURE_STEP, 2)
+    Ledger(federation.site_folder(site) / "ledger.jsonl").charge(
+        federation.plan.train.mechanism, plan="a" * 64, step="other", cap=Cap(epsilon=1e9, delta=1e-5)
+    )
+    assert refusal(federation, site, contribute(federation), again) == "privacy-budget"
+    (federation.site_folder(site) / "policy.toml").write_text(
+        'records = "records.parquet"\nepsilon_cap = 1e6\ndelta = 1e-5\n'
+    )
+    assert isinstance(ask(federation, site, contribute(federation), again), Contribution)
+    assert spent(federation, site) == [MEASURE_STEP, "other", again]
+    assert refusal(federation, site, opening(federation, replies), MEASURE_STEP) == "protocol-opened"
+    beyond = attempt(MEASURE_STEP, MOST_ATTEMPTS + 1)
+    assert refusal(federation, site, contribute(federation), beyond) == "protocol-malformed"
 
 
 def test_only_the_sum_of_the_contributions_is_opened(federation):
@@ -268,9 +300,11 @@ def test_tags_are_each_sites_own_for_this_step(federation):
     first = federation.plan.federation.names[0]
     honest = opening(federation, replies).tags
     flipped = bytes([honest[0][0] ^ 1]) + honest[0][1:]
-    for tags in (honest[::-1], honest[:-1], [flipped, *honest[1:]], [b"", *honest[1:]]):
-        request = opening(federation, replies, tags=tags)
-        assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-sum"
+    for tags in (honest[::-1], [flipped, *honest[1:]], [b"", *honest[1:]]):
+        answer = ask(federation, first, opening(federation, replies, tags=tags), MEASURE_STEP)
+        assert (answer.code, answer.about) == ("crypto-foreign-tag", first)
+    short = opening(federation, replies, tags=honest[:-1])
+    assert refusal(federation, first, short, MEASURE_STEP) == "crypto-foreign-sum"
 
 
 def test_a_sum_and_tags_of_another_step_are_refused(federation):
@@ -285,7 +319,7 @@ def test_a_sum_and_tags_of_another_step_are_refused(federation):
         for part, n in zip(halves(replies), names, strict=False)
     ]
     request = opening(federation, replies, c1=total, tags=old)
-    assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-sum"
+    assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-tag"
 
 
 @pytest.mark.parametrize("openers", [[1, 2], [1, 1, 2], [0, 1, 2], [1, 2, 9], [2, 3, 4], []])
@@ -296,13 +330,14 @@ def test_wrong_sets_of_openers_are_refused(federation, openers):
     assert code == "protocol-not-enough-sites"
 
 
-def test_a_key_holder_that_did_not_contribute_does_not_open(federation):
-    """It could not tell whose sum it is: its own contribution is not in it."""
+def test_a_key_holder_that_did_not_contribute_opens_and_does_not_contribute_then(federation):
     names = federation.plan.federation.names
     asking = federation.asking()
-    replies = asking(MEASURE_STEP, dict.fromkeys(names[1:], contribute(federation)), Contribution.kind)
+    replies = asking(MEASURE_STEP, dict.fromkeys(names[1:], contribute(federation)), Contribution.kind).good
     request = opening(federation, replies, openers=[1, 2, 3])
-    assert refusal(federation, names[0], request, MEASURE_STEP) == "protocol-replay"
+    assert isinstance(ask(federation, names[0], request, MEASURE_STEP), Opened)
+    assert refusal(federation, names[0], contribute(federation), MEASURE_STEP) == "protocol-opened"
+    assert spent(federation, names[0]) == []
 
 
 def test_a_key_that_not_everybody_attested_is_not_used(federation, tmp_path):
@@ -334,13 +369,13 @@ def test_a_coordinator_with_a_key_holder_cannot_choose_the_key(tmp_path):
 
     def exchange(step, requests, kind):
         replies = asking(step, requests, kind)
-        return {site: frame.to_bytes() for site, frame in replies.items()}
+        return {site: frame.to_bytes() for site, frame in replies.good.items()}
 
     committed = exchange("keys", dict.fromkeys(holders, KeyCommit(enrolled=enrolled)), KeyCommitted.kind)
     deal = KeyDeal(committed=list(committed.values()))
     dealt = {
         site: KeyDealt.from_bytes(frame.body)
-        for site, frame in asking("keys", dict.fromkeys(holders, deal), KeyDealt.kind).items()
+        for site, frame in asking("keys", dict.fromkeys(holders, deal), KeyDealt.kind).good.items()
     }
     colluder = federation.vaults[holders[0]].site.identity
     rogue = to_bytes(np.ones((3, N), np.uint64))

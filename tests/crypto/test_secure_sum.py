@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from common.crypto import bfv, ring, threshold
 from common.crypto.encrypted import EncryptedUpdate, half_from_bytes
+from common.crypto.masks import PairKeys
 from common.crypto.packing import Packing
+from common.crypto.parameters import Noise, largest_noise
 from common.crypto.ring import DATA_LEVEL, DATA_PRIMES, N
-from common.crypto.secret import SMUDGING_BITS, KeyPiece, KeyShare
+from common.crypto.secret import KeyPiece, KeyShare
 from common.errors import CryptoError, MalformedMessageError, NotASumError, NotEnoughSitesError
 
 
@@ -29,8 +31,25 @@ def encrypted_sum(key, packing, values):
     return bfv.add([bfv.encrypt(key, packing.pack(row)) for row in values])
 
 
+@cache
+def pairs(holders: int) -> list[PairKeys]:
+    """Every two key-holders share 32 bytes."""
+    keys = {(i, j): bytes([i, j]) * 16 for i in range(1, holders + 1) for j in range(i + 1, holders + 1)}
+    others = [[j for j in range(1, holders + 1) if j != i] for i in range(1, holders + 1)]
+    return [
+        PairKeys(i, {j: keys[min(i, j), max(i, j)] for j in others[i - 1]}) for i in range(1, holders + 1)
+    ]
+
+
+def partial(total, shares, j, subset, least, step="step"):
+    """One masked partial decryption, as a key-holder gives it."""
+    mask = pairs(len(shares))[j - 1].mask(subset, "plan", step, total[:, 1])
+    smudging = Noise(32, len(shares)).smudging
+    return shares[j - 1].partial_decryption(total[:, 1], subset, least, smudging, mask)
+
+
 def opened(total, shares, subset, least):
-    partials = {j: shares[j - 1].partial_decryption(total[:, 1], subset, least) for j in subset}
+    partials = {j: partial(total, shares, j, subset, least) for j in subset}
     return threshold.combine(total, partials, least)
 
 
@@ -74,11 +93,11 @@ def test_fewer_than_threshold_shares_open_nothing():
     values = np.random.default_rng(2).integers(0, packing.max_value + 1, (3, 1000))
     total = encrypted_sum(key, packing, values)
     with pytest.raises(NotEnoughSitesError):
-        shares[0].partial_decryption(total[:, 1], (1, 2), 3)
+        partial(total, shares, 1, (1, 2), 3)
     with pytest.raises(NotEnoughSitesError):
         threshold.combine(total, {1: total[:, 1]}, 3)
     # two that ignore the rule and pretend the threshold were two
-    partials = {j: shares[j - 1].partial_decryption(total[:, 1], (1, 2), 2) for j in (1, 2)}
+    partials = {j: partial(total, shares, j, (1, 2), 2) for j in (1, 2)}
     slots = threshold.combine(total, partials, 2)
     fields = slots[:, 1:].ravel() & ((1 << 14) - 1)
     assert not np.array_equal(fields[: len(values.sum(0))], values.sum(0))
@@ -90,7 +109,7 @@ def test_one_wrong_partial_is_noticed():
     key, shares, _ = parties(4, 3)
     packing = Packing(field_bits=14, sites=3, count=10)
     total = encrypted_sum(key, packing, np.ones((3, 10), np.int64))
-    partials = {j: shares[j - 1].partial_decryption(total[:, 1], (1, 2, 3), 3) for j in (1, 2, 3)}
+    partials = {j: partial(total, shares, j, (1, 2, 3), 3) for j in (1, 2, 3)}
     partials[2] = DATA_LEVEL.add(partials[2], np.ones_like(partials[2]))
     slots = threshold.combine(total, partials, 3)
     assert np.array_equal(packing.unpack_sum(slots, 3), np.full(10, 3))  # one unit of noise: harmless
@@ -99,24 +118,61 @@ def test_one_wrong_partial_is_noticed():
         packing.unpack_sum(threshold.combine(total, partials, 3), 3)
 
 
-def test_smudging_hides_the_honest_noise_and_leaves_room():
-    """Noise of a sum of 32 contributions is at least 2**40 times below one smudging (design value)."""
-    key, _, pieces = parties(3, 2)
+def test_partials_of_another_set_or_of_another_sum_open_nothing():
+    """Masks cancel only among key-holders that open the same sum with the same others."""
+    key, shares, _ = parties(4, 3)
+    packing = Packing(field_bits=14, sites=3, count=10)
+    total, other = (encrypted_sum(key, packing, np.ones((3, 10), np.int64)) for _ in range(2))
+    honest = {j: partial(total, shares, j, (1, 2, 3), 3) for j in (1, 2, 3)}
+    foreign = {
+        "another set": partial(total, shares, 3, (1, 3, 4), 3),
+        "another sum": partial(other, shares, 3, (1, 2, 3), 3),
+        "another step": partial(total, shares, 3, (1, 2, 3), 3, step="later"),
+        "no mask": shares[2].partial_decryption(total[:, 1], (1, 2, 3), 3, 1 << 53),
+    }
+    assert np.array_equal(packing.unpack_sum(threshold.combine(total, honest, 3), 3), np.full(10, 3))
+    for wrong in foreign.values():
+        with pytest.raises(NotASumError):
+            packing.unpack_sum(threshold.combine(total, honest | {3: wrong}, 3), 3)
+
+
+def test_a_masked_partial_is_uniform_and_an_unmasked_one_gives_the_share_away():
+    """Why masks: two unmasked partials of one c1 for two sets determine lambda S c1 up to small noise."""
+    key, shares, _ = parties(4, 3)
+    packing = Packing(field_bits=14, sites=3, count=10)
+    total = encrypted_sum(key, packing, np.ones((3, 10), np.int64))
+    smudging = Noise(32, 4).smudging
+
+    def relation(first, second):
+        """8 d - 9 d': lambda_1 is 3 in {1, 2, 3} and 8/3 in {1, 2, 4}, so S c1 cancels and noise is left."""
+        eight, nine = DATA_LEVEL.constant(8), DATA_LEVEL.constant(9)
+        return largest_coefficient(
+            DATA_LEVEL.sub(DATA_LEVEL.mul(first, eight), DATA_LEVEL.mul(second, nine))[0]
+        )
+
+    bare = [shares[0].partial_decryption(total[:, 1], s, 3, smudging) for s in ((1, 2, 3), (1, 2, 4))]
+    masked = [partial(total, shares, 1, s, 3) for s in ((1, 2, 3), (1, 2, 4))]
+    assert relation(*bare) <= 17 * smudging
+    assert relation(*masked) > 2**110
+
+
+@pytest.mark.parametrize(("sites", "holders"), [(32, 3), (200, 2)])
+def test_honest_noise_stays_below_the_bound_that_smudging_is_made_of(sites, holders):
+    key, _, pieces = parties(holders, 2)
     secret = pieces[0]._secret
     for piece in pieces[1:]:
         secret = ring.KEY_LEVEL.add(secret, piece._secret)
     zeros = np.zeros((1, N), np.int64)
-    total = bfv.add([bfv.encrypt(key, zeros) for _ in range(32)])
+    total = bfv.add(bfv.encrypt(key, zeros) for _ in range(sites))
     phase = DATA_LEVEL.add(total[:, 0], DATA_LEVEL.mul(total[:, 1], secret[: len(DATA_PRIMES)]))
     worst = largest_coefficient(phase[0])
-    assert 0 < worst * 2**40 <= 2**SMUDGING_BITS
-    largest_sum = 32 * 2**SMUDGING_BITS + worst  # all of the largest roster open together
-    modulus = DATA_PRIMES[0] * DATA_PRIMES[1]
-    assert largest_sum < modulus // (2 * ring.PLAIN_MODULUS)
+    noise = Noise(sites, holders)
+    assert noise.honest / 20 < worst < noise.honest  # the bound holds and says something
+    assert largest_noise() == DATA_PRIMES[0] * DATA_PRIMES[1] // (2 * ring.PLAIN_MODULUS) - 1
 
 
 def largest_coefficient(polynomial: np.ndarray) -> int:
-    """The largest absolute coefficient of a small polynomial in NTT form, by SEAL's own inverse NTT."""
+    """The largest absolute coefficient of a polynomial in NTT form, by SEAL's own inverse NTT."""
     cipher = bfv._to_seal(np.stack([polynomial, np.ones_like(polynomial)]))
     bfv.seal.Evaluator(bfv._context()).transform_from_ntt_inplace(cipher)
     rows = bfv._split(cipher, 2, len(DATA_PRIMES), N)[1][0].astype(object)

@@ -98,7 +98,7 @@ def test_no_message_has_a_field_for_an_update_in_the_clear():
         "key-confirmed": {"attested", "ciphertext", "tag"},
         "contribution": {"ciphertext", "tag"},
         "opened": {"partial"},
-        "refused": {"code", "message", "hint"},
+        "refused": {"code", "message", "hint", "about"},
     }
 
 

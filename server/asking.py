@@ -1,0 +1,104 @@
+"""Signed questions to sites and verified answers; who failed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common.crypto.identity import Identity
+from common.errors import FedcganError, MalformedMessageError, NotEnoughSitesError, RefusedError
+from common.plan import Plan
+from common.protocol import frames
+from common.protocol.messages import Message, Refused
+
+Send = Callable[[Mapping[str, bytes]], dict[str, bytes]]
+"""Deliver one message to each named site; the answers of those that answered in time."""
+
+_REPLY_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A site that did not do its part in a step: for people to read, and for the report."""
+
+    step: str
+    site: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What came back: verified answers, and why others are none. Sites in neither did not answer."""
+
+    good: dict[str, frames.Frame]
+    bad: dict[str, FedcganError]
+
+    def require(self, sites: Iterable[str]) -> dict[str, frames.Frame]:
+        """The answers of all ``sites``. Raises the first failure, or NotEnoughSitesError."""
+        for error in self.bad.values():
+            raise error
+        if missing := sorted(set(sites) - set(self.good)):
+            raise NotEnoughSitesError(
+                f"no answer from {', '.join(missing)}",
+                hint="bring them online and start again; nothing was spent",
+            )
+        return self.good
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The coordinator's voice.
+
+    traffic: bytes by site; trouble: everything that sites did not do
+    """
+
+    plan: Plan
+    identity: Identity
+    send: Send
+    traffic: dict[str, dict[str, int]] = field(default_factory=dict)
+    trouble: list[Trouble] = field(default_factory=list)
+
+    def __call__(self, step: str, messages: Mapping[str, Message], reply_kind: str) -> Replies:
+        """Ask each site once. A wrong, altered or refused answer is that site's trouble, not everybody's."""
+        name = self.plan.federation.coordinator.name
+        sealed = {
+            site: frames.sign(
+                self.identity, message.kind, self.plan.hash, step, name, message.to_bytes()
+            ).to_bytes()
+            for site, message in messages.items()
+        }
+        answers = self.send(sealed)
+        replies = Replies({}, {})
+        for site in messages:  # in the order asked, so that a repeated run asks the same again
+            if site not in answers:
+                self.note(step, site, "no-answer")
+                continue
+            self._count(site, sealed[site], answers[site])
+            try:
+                replies.good[site] = self._verified(site, answers[site], step, reply_kind)
+            except FedcganError as error:
+                replies.bad[site] = error
+                self.note(step, site, error.refusal_code if isinstance(error, RefusedError) else error.code)
+        return replies
+
+    def note(self, step: str, site: str, code: str) -> None:
+        """Write down what a site did not do."""
+        self.trouble.append(Trouble(step, site, code))
+
+    def _count(self, site: str, sent: bytes, received: bytes) -> None:
+        count = self.traffic.setdefault(site, {"up": 0, "down": 0})
+        count["up"] += len(received)
+        count["down"] += len(sent)
+
+    def _verified(self, site: str, raw: bytes, step: str, reply_kind: str) -> frames.Frame:
+        identity = self.plan.federation.identity_of(site)
+        assert identity is not None  # only sites of the roster were asked
+        frame = frames.read(raw, _REPLY_LIMIT)
+        frames.check(frame, identity, plan=frame.header.plan, sender=site)
+        if frame.header.kind == Refused.kind:
+            refused = Refused.from_bytes(frame.body)
+            raise RefusedError(site, refused.code, refused.message, refused.hint, refused.about)
+        if (frame.header.kind, frame.header.step) != (reply_kind, step):
+            raise MalformedMessageError(f"{site} answered another question")
+        frames.check(frame, identity, plan=self.plan.hash, sender=site)
+        return frame
