@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from .schema import Schema
 Array = NDArray[np.float64]
 
 _STATE_LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
+_STATE_HEADER_LIMIT = 4096  # bytes; four names, shapes and offsets are 300
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,20 @@ class TrainState:
     @classmethod
     def from_bytes(cls, raw: bytes, layout: Layout) -> TrainState:
         """Raises MalformedMessageError unless the shapes fit the layout."""
+        if int.from_bytes(raw[:8], "little") > _STATE_HEADER_LIMIT:
+            raise MalformedMessageError("a training state with too long a header")
         try:
             tensors = safetensors.numpy.load(raw)
-            singles, pairs, prior = (
-                tensors[name].astype(np.float64) for name in ("singles", "pairs", "prior")
-            )
-            parameters = tensors["parameters"]
-        except (SafetensorError, KeyError) as error:
+            arrays = [tensors[name] for name in ("parameters", "singles", "pairs", "prior")]
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise MalformedMessageError("this is no state of a training round") from error
-        combinations = int(np.prod(layout.conditions))
-        expected = ((layout.width,), (layout.width, layout.width), (combinations,))
-        if (singles.shape, pairs.shape, prior.shape) != expected or parameters.dtype != np.float32:
+        expected = [(layout.width,), (layout.width, layout.width), (math.prod(layout.conditions),)]
+        if [array.shape for array in arrays[1:]] != expected or arrays[0].ndim != 1:
             raise MalformedMessageError("a training state of other shapes")
+        if any(array.dtype != np.float32 for array in arrays):
+            raise MalformedMessageError("a training state of another type than float32")
+        parameters = arrays[0]
+        singles, pairs, prior = (array.astype(np.float64) for array in arrays[1:])
         if not all((np.abs(array) <= _STATE_LIMIT).all() for array in (parameters, singles, pairs, prior)):
             raise MalformedMessageError(f"a training state beyond {_STATE_LIMIT:g}, or not finite")
         if (prior < 0).any() or prior.sum() <= 0:

@@ -134,6 +134,12 @@ class SignatureError(ProtocolError):
     code = "protocol-signature"
 
 
+class WrongPlanError(ProtocolError):
+    """A message that belongs to another plan, and so to another run."""
+
+    code = "protocol-wrong-plan"
+
+
 class NotApprovedError(ProtocolError):
     """The plan was not approved at this site."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from .tables import write_whole
 
 FORMAT = "fedcgan-generator-1"
 WEIGHTS, DESCRIPTION = "generator.safetensors", "generator.json"
+_WEIGHTS_LIMIT, _DESCRIPTION_LIMIT = 1 << 30, 1 << 24  # bytes
 _BATCH = 65536
 
 
@@ -109,8 +112,8 @@ class ReleasedGenerator:
     def load(cls, folder: Path) -> ReleasedGenerator:
         """Read a release. Raises StorageError if it is absent, damaged or of another version."""
         try:
-            description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-            weights = (folder / WEIGHTS).read_bytes()
+            description = json.loads(_read(folder / DESCRIPTION, _DESCRIPTION_LIMIT))
+            weights = _read(folder / WEIGHTS, _WEIGHTS_LIMIT)
             if description.pop("format") != FORMAT:
                 raise ConfigError("a generator of another version")
             if hashlib.sha256(weights).hexdigest() != description.pop("weights_sha256"):
@@ -118,15 +121,39 @@ class ReleasedGenerator:
             schema = Schema.model_validate(description.pop("schema"))
             model = Model.model_validate(description.pop("model"))
             prior = np.array(description.pop("prior"), np.float64)
-            generator = Generator(Layout.of(schema), model.latent, model.generator_hidden)
+            layout = Layout.of(schema)
+            if prior.shape != (math.prod(layout.conditions),) or not ((prior >= 0) & (prior < np.inf)).all():
+                raise ValueError("a prior that is none of these conditions")
+            if 4 * _least_parameters(layout, model) > len(weights):
+                raise ValueError("a larger generator than the weights are of")
+            generator = Generator(layout, model.latent, model.generator_hidden)
             generator.load_state_dict(load_tensors(weights))
         except FileNotFoundError as error:
             raise StorageError(
                 f"there is no released generator in {folder}",
                 hint="fedcgan demo makes one in demo-release/",
             ) from error
-        except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except OSError as error:
+            raise StorageError(f"the generator in {folder} cannot be read: {error.strerror}") from error
+        except _DAMAGE as error:
             raise StorageError(
                 f"the generator in {folder} is damaged", hint="get the release again"
             ) from error
         return cls(schema, model, generator, prior, description)
+
+
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if path.stat().st_size > limit:
+        raise StorageError(f"{path} has more than {limit} bytes")
+    return path.read_bytes()
+
+
+def _least_parameters(layout: Layout, model: Model) -> int:
+    """Weights, without biases, of a generator of these sizes: known before any is allocated."""
+    hidden, latent = model.generator_hidden, model.latent
+    layers = sum(a * b for a, b in pairwise((latent, *hidden, layout.generated_width)))
+    film = 2 * sum(hidden) * layout.condition_width
+    return layers + film + (latent + layout.condition_width) * layout.generated_width

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +24,9 @@ KEYS_STEP = "keys"
 PROOF_STEP = "proof"
 MEASURE_STEP = "measure"
 
+
+PLAN_LIMIT = 1 << 20
+"""Bytes of a plan: a roster of MOST_SITES takes less than a fifth of it."""
 
 MOST_ATTEMPTS = 3
 """Step ids under which one sum may be tried; each attempt is charged in full."""
@@ -148,8 +150,8 @@ class Measure(BaseModel):
     single_weight: float = Field(gt=0)
     limit: float = Field(gt=0)
     field_bits: int = Field(ge=8, le=28)
-    fit_steps: int = Field(ge=1)
-    fit_batch: int = Field(ge=8)
+    fit_steps: int = Field(ge=1, lt=2**31)
+    fit_batch: int = Field(ge=8, lt=2**31)
     fit_learning_rate: float = Field(gt=0)
 
     @property
@@ -172,15 +174,15 @@ class Train(BaseModel):
     """
 
     model_config = _MODEL
-    rounds: int = Field(ge=0)
-    local_steps: int = Field(ge=1)
-    generator_steps: int = Field(ge=0)
+    rounds: int = Field(ge=0, le=9999)
+    local_steps: int = Field(ge=1, lt=2**31)
+    generator_steps: int = Field(ge=0, lt=2**31)
     sample_rate: float = Field(gt=0, le=1)
     noise_multiplier: float = Field(gt=0)
     max_grad_norm: float = Field(gt=0)
-    expected_batch_size: int = Field(ge=1)
-    fakes: int = Field(ge=1)
-    generator_batch: int = Field(ge=2)
+    expected_batch_size: int = Field(ge=1, lt=2**31)
+    fakes: int = Field(ge=1, lt=2**31)
+    generator_batch: int = Field(ge=2, lt=2**31)
     discriminator_learning_rate: float = Field(gt=0)
     generator_learning_rate: float = Field(gt=0)
     anchor: float = Field(ge=0)
@@ -215,11 +217,11 @@ class Plan(BaseModel):
     model: Model
     measure: Measure
     train: Train
-    min_records: int = Field(ge=1)
-    max_records: int = Field(ge=1)
+    min_records: int = Field(ge=1, lt=2**31)
+    max_records: int = Field(ge=1, lt=2**31)
     seed: int = Field(ge=0, lt=2**31)
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
         return hashlib.sha256(self.to_json()).hexdigest()
@@ -231,6 +233,8 @@ class Plan(BaseModel):
     @classmethod
     def from_json(cls, raw: bytes) -> Plan:
         """Read a plan. Raises ConfigError."""
+        if len(raw) > PLAN_LIMIT:
+            raise ConfigError(f"a plan of {len(raw)} bytes, at most {PLAN_LIMIT} are allowed")
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:

@@ -7,6 +7,7 @@ order, every site encodes a record in the same way.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import SchemaError, UnknownConditionError
 from .toml_file import first_problem, read_model
+
+SCHEMA_LIMIT = 1 << 20
+"""Bytes of a schema, as JSON or TOML."""
+
+MOST_CODES = 1 << 14
+"""Codes of all columns together; two-way counts grow with the square."""
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -87,12 +94,13 @@ class NumberColumn(BaseModel):
             raise ValueError(f"column {self.name}: an atom lies outside the bounds")
         if any(round(value, self.decimals) != value for value in (low, high, *self.cuts, *self.atoms)):
             raise ValueError(f"column {self.name}: bounds, cuts, atoms have at most {self.decimals} decimals")
-        if len(set(self.atoms)) != len(self.atoms):
+        if len(taken := set(self.atoms)) != len(self.atoms):
             raise ValueError(f"column {self.name}: an atom is listed twice")
         step = 10.0**-self.decimals
         for atom in self.atoms:
             beside = round(atom + step, self.decimals)
-            if beside > high or beside in self.atoms or any(atom < cut <= beside for cut in self.cuts):
+            cut_between = bisect_right(self.cuts, atom) < bisect_right(self.cuts, beside)
+            if beside > high or beside in taken or cut_between:
                 raise ValueError(
                     f"column {self.name}: atom {atom:g} leaves no other value above it in its bin"
                 )
@@ -130,6 +138,8 @@ class Schema(BaseModel):
             raise ValueError("at least one category column must have condition = true")
         if len(self.conditions) == len(self.columns):
             raise ValueError("at least one column must not be a condition")
+        if sum(self.sizes) > MOST_CODES:
+            raise ValueError(f"the columns have {sum(self.sizes)} codes together, at most {MOST_CODES} fit")
         return self
 
     @property
@@ -173,11 +183,18 @@ class Schema(BaseModel):
     @classmethod
     def load(cls, path: Path) -> Schema:
         """Read a TOML schema. Raises SchemaError."""
-        return read_model(cls, path, SchemaError)
+        if path.is_file() and path.stat().st_size > SCHEMA_LIMIT:
+            raise SchemaError(f"{path} has more than {SCHEMA_LIMIT} bytes")
+        try:
+            return read_model(cls, path, SchemaError)
+        except (ValueError, RecursionError) as error:  # tomllib: too many digits, nested too deep
+            raise SchemaError(f"{path} is not TOML of a schema") from error
 
     @classmethod
     def from_json(cls, raw: bytes) -> Schema:
         """Read the canonical JSON form. Raises SchemaError."""
+        if len(raw) > SCHEMA_LIMIT:
+            raise SchemaError(f"a schema of {len(raw)} bytes, at most {SCHEMA_LIMIT} are allowed")
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:

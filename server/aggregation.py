@@ -78,20 +78,21 @@ class SecureSum:
         Raises StepLostError if only another attempt can help, NotEnoughSitesError or the first site's
         failure if the same step can be finished later; nothing is opened then.
         """
-        excluded: set[str] = set()
+        excluded: dict[str, FedcganError] = {}
         while True:
             if self._pending is None or self._pending.step != step:
                 self._gather(step, state, packing, excluded)
             try:
                 return self.open(packing), len(self._opened)
             except _ForeignTagError as found:
-                excluded.add(found.site)  # no honest key-holder opened: the step may have another sum
+                excluded[found.site] = found.refusal  # no honest key-holder opened: another sum may be
                 self._decide(None)
 
-    def _gather(self, step: str, state: bytes, packing: Packing, excluded: set[str]) -> None:
+    def _gather(self, step: str, state: bytes, packing: Packing, excluded: dict[str, FedcganError]) -> None:
         sites = [site for site in self._federation.names if site not in excluded]
         request = Contribute(state=state, attested=self.attested)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
+        replies.bad.update(excluded)
         self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.good.values())
         self.add(step, replies, Contribution, packing)
 
@@ -223,14 +224,12 @@ class SecureSum:
 
     def _not_opened(self, pending: PendingSum, refusals: dict[str, FedcganError]) -> Exception:
         """The reason why too few key-holders opened."""
-        blamed = [
-            error.about for error in refusals.values() if isinstance(error, RefusedError) and error.about
-        ]
         enough = self._federation.key_holders - self._federation.threshold + 1
-        for site in set(blamed) & set(pending.summands):
-            if blamed.count(site) >= enough:
-                self._asking.note(pending.step, site, "crypto-foreign-tag")
-                return _ForeignTagError(site)
+        for site in pending.summands:
+            blaming = [e for e in refusals.values() if isinstance(e, RefusedError) and e.about == site]
+            if len(blaming) >= enough:
+                self._asking.note(pending.step, site, blaming[0].refusal_code)
+                return _ForeignTagError(site, blaming[0])
         for error in refusals.values():
             return error
         return NotEnoughSitesError(
@@ -242,6 +241,6 @@ class SecureSum:
 class _ForeignTagError(Exception):
     """So many key-holders refuse the tag of one contribution that one of them is honest."""
 
-    def __init__(self, site: str) -> None:
+    def __init__(self, site: str, refusal: FedcganError) -> None:
         super().__init__(site)
-        self.site = site
+        self.site, self.refusal = site, refusal

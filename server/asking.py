@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.crypto.identity import Identity
-from common.errors import FedcganError, MalformedMessageError, NotEnoughSitesError, RefusedError
+from common.errors import FedcganError, NotEnoughSitesError, RefusedError, ReplayError
 from common.plan import Plan
 from common.protocol import frames
 from common.protocol.messages import Message, Refused
@@ -99,6 +99,6 @@ class Asking:
             refused = Refused.from_bytes(frame.body)
             raise RefusedError(site, refused.code, refused.message, refused.hint, refused.about)
         if (frame.header.kind, frame.header.step) != (reply_kind, step):
-            raise MalformedMessageError(f"{site} answered another question")
+            raise ReplayError(f"{site} answered another question", hint="its answer was replayed on its way")
         frames.check(frame, identity, plan=self.plan.hash, sender=site)
         return frame

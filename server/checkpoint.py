@@ -36,6 +36,7 @@ _PUBLIC = (
     "values_sent",
 )
 _ARRAYS = ("moments", "parameters", "average")
+_LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
 @dataclass(kw_only=True)
@@ -73,22 +74,25 @@ class Checkpoint:
         if not path.exists():
             return cls(path=path, plan=plan)
         try:
+            if path.stat().st_size > _LIMIT:
+                raise ValueError(f"more than {_LIMIT} bytes")
             with safe_open(path, framework="numpy") as file:
                 public: dict[str, Any] = json.loads(file.metadata()["fedcgan"])
                 stored = set(file.keys())
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS if name in stored}
                 pending = _pending(public.pop("pending"), file.get_tensor) if "sum" in stored else None
                 public["trouble"] = [Trouble(**one) for one in public["trouble"]]
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            state = cls(path=path, pending=pending, **public, **arrays)
+        except _DAMAGE as error:
             raise StorageError(
                 f"the checkpoint {path} is damaged", hint="start the run again without --resume"
             ) from error
-        if public.pop("plan") != plan:
+        if state.plan != plan:
             raise StorageError(
                 f"the checkpoint {path} belongs to another plan",
                 hint="start the run again without --resume",
             )
-        return cls(path=path, plan=plan, pending=pending, **public, **arrays)
+        return state
 
     def save(self) -> None:
         """Replace the file. Raises StorageError."""
@@ -106,6 +110,9 @@ class Checkpoint:
         metadata = {"fedcgan": json.dumps(public)}
         tensors = arrays or {"empty": np.zeros(1)}
         write_whole(self.path, lambda path: save_file(tensors, path, metadata))
+
+
+_DAMAGE = (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError)
 
 
 def _pending(public: dict[str, Any], tensor: Callable[[str], Any]) -> PendingSum:

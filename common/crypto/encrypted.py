@@ -10,6 +10,12 @@ from .bfv import PublicKey
 from .ring import DATA_LEVEL, KEY_LEVEL, Residues
 from .threshold import CIPHERTEXT_SHAPE, PARTIAL_SHAPE, PIECE_SHAPE, check_range
 
+PIECE_LENGTH = ring.byte_length(*PIECE_SHAPE)
+"""Bytes of a key-holder's piece of the key."""
+
+SHARE_LENGTH = ring.byte_length(*PARTIAL_SHAPE)
+"""Bytes of a Shamir share."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncryptedUpdate:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import msgpack
 
 from ..crypto.identity import Identity, verify
-from ..errors import MalformedMessageError, SignatureError
+from ..errors import MalformedMessageError, SignatureError, WrongPlanError
 
 _DOMAIN = b"fedcgan/v1/frame\x00"
 _VERSION = 1
 _HEADER_LIMIT = 1024
+_TEXT_LIMIT = 64  # bytes of a kind, a plan's hash, a step id, a name
+_DIGEST_BYTES, _SIGNATURE_BYTES = 32, 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,33 +72,64 @@ def read(raw: bytes, limit: int) -> Frame:
     if len(raw) > limit:
         raise MalformedMessageError(f"a message of {len(raw)} bytes, at most {limit} are allowed")
     try:
-        head, signature, body = msgpack.unpackb(raw, max_bin_len=limit, max_array_len=3)
+        head, signature, body = unpack(raw, containers=1, entries=3)
         if not (isinstance(head, bytes) and isinstance(signature, bytes) and isinstance(body, bytes)):
             raise TypeError
-        if len(head) > _HEADER_LIMIT:
+        if len(head) > _HEADER_LIMIT or len(signature) != _SIGNATURE_BYTES:
             raise ValueError
-        version, kind, plan, step, sender, digest = msgpack.unpackb(head, max_array_len=6)
-        if version != _VERSION or not isinstance(digest, bytes):
+        _, kind, plan, step, sender, digest = unpack(head, containers=1, entries=6)
+        if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
             raise ValueError
-        if not all(isinstance(text, str) for text in (kind, plan, step, sender)):
-            raise TypeError
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        if any(len(text.encode()) > _TEXT_LIMIT for text in (kind, plan, step, sender)):
+            raise ValueError
+        header = Header(kind=kind, plan=plan, step=step, sender=sender, digest=digest)
+        if header._to_bytes() != head:  # another version, or a second encoding of the same header
+            raise ValueError
+    except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedMessageError(
             "these bytes are no message of this version",
             hint="the message was cut or altered on its way, or the other side runs another version",
         ) from error
-    header = Header(kind=kind, plan=plan, step=step, sender=sender, digest=digest)
     return Frame(header, signature, body)
+
+
+def unpack(raw: bytes, *, containers: int, entries: int) -> Any:
+    """The msgpack object in ``raw``: at most so many lists and maps in all, of so many entries each.
+
+    msgpack sets a list up at the length its header claims, and small objects weigh many times their bytes
+    on the wire; so what is allocated is bounded here, not by the length of ``raw``.
+    Raises ValueError, TypeError or msgpack.UnpackException.
+    """
+    left = containers
+
+    def counted(container: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"more than {containers} lists and maps")
+        return container
+
+    return msgpack.unpackb(
+        raw,
+        object_hook=counted,
+        list_hook=counted,
+        max_bin_len=len(raw),
+        max_array_len=entries,
+        max_map_len=entries,
+        max_ext_len=0,
+    )
 
 
 def check(frame: Frame, identity: str, *, plan: str, sender: str, with_body: bool = True) -> Frame:
     """Return the frame if ``identity`` signed it for this plan and sender and the body is whole.
 
-    Raises SignatureError.
+    Raises WrongPlanError or SignatureError.
     """
     header = frame.header
-    if header.plan != plan or header.sender != sender:
-        raise SignatureError("a message for another plan or from another sender")
+    if header.plan != plan:
+        raise WrongPlanError("a message of another plan", hint="it was replayed from another run")
+    if header.sender != sender:
+        raise SignatureError("a message from another sender")
     if with_body and hashlib.sha256(frame.body).digest() != header.digest:
         raise SignatureError("the content of a message was altered")
     verify(identity, _DOMAIN + header._to_bytes(), frame.signature)

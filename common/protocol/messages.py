@@ -1,26 +1,47 @@
 """The messages of a run. A secure sum is two of them to a site: ``Contribute`` and ``Open``.
 
+Each kind has a limit of its own, in bytes, that is checked before anything is parsed.
+
 There is no message that carries an update in the clear: ``Contribution`` holds ciphertexts only.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import msgpack
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..crypto.encrypted import PIECE_LENGTH, SHARE_LENGTH
+from ..crypto.parameters import MOST_HOLDERS, MOST_SITES
 from ..errors import MalformedMessageError
+from ..plan import PLAN_LIMIT
+from ..schema import SCHEMA_LIMIT
+from .frames import unpack
 
 ATTESTED = "attested"
 """Kind of the frame in which a site vouches for the joint key; its body is the key's SHA-256."""
 
 
+LARGEST = 1 << 30
+"""Of a kind that carries ciphertexts or a state; their exact length follows from the plan."""
+
+_SMALL = 512  # a few keys, hashes and names
+_FRAME = 1024  # a frame around a small body, or a seal
+_BOX = 32 + SHARE_LENGTH + 128  # a piece of the group key and a share, sealed, and whom it is for
+_PIECE = PIECE_LENGTH + 128
+
+_Frames = Annotated[list[bytes], Field(max_length=MOST_SITES)]
+_OfHolders = Annotated[dict[str, bytes], Field(max_length=MOST_HOLDERS)]
+_OfSites = Annotated[dict[str, bytes], Field(max_length=MOST_SITES)]
+
+
 class Message(BaseModel):
-    """Base of all messages; fields are public to whoever relays them."""
+    """Base of all messages; fields are public to whoever relays them. limit: most bytes of this kind"""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     kind: ClassVar[str]
+    limit: ClassVar[int]
 
     def to_bytes(self) -> bytes:
         """The body of a frame."""
@@ -29,8 +50,13 @@ class Message(BaseModel):
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Parse a body. Raises MalformedMessageError."""
+        if len(raw) > cls.limit:
+            raise MalformedMessageError(
+                f"a {cls.kind!r} message of {len(raw)} bytes, at most {cls.limit} are allowed"
+            )
         try:
-            return cls.model_validate(msgpack.unpackb(raw, max_bin_len=len(raw)))
+            # itself, and every field may be a list or a map of flat values
+            return cls.model_validate(unpack(raw, containers=1 + len(cls.model_fields), entries=MOST_SITES))
         except (ValueError, TypeError, ValidationError, msgpack.UnpackException) as error:
             raise MalformedMessageError(f"these bytes are no {cls.kind!r} message") from error
 
@@ -39,6 +65,7 @@ class Enrol(Message):
     """Coordinator: will you take part in this plan, under this schema of the table? (canonical JSON both)"""
 
     kind = "enrol"
+    limit = PLAN_LIMIT + SCHEMA_LIMIT + _SMALL
     plan: bytes
     table: bytes
 
@@ -47,6 +74,7 @@ class Enrolled(Message):
     """Site: yes. agreement: X25519 public key of this run; nonce: 32 bytes for the common reference."""
 
     kind = "enrolled"
+    limit = _SMALL
     agreement: bytes
     nonce: bytes
 
@@ -55,13 +83,15 @@ class KeyCommit(Message):
     """Coordinator: all ``Enrolled`` frames. Commit to your piece of the key."""
 
     kind = "key-commit"
-    enrolled: list[bytes]
+    limit = _SMALL + MOST_SITES * _FRAME
+    enrolled: _Frames
 
 
 class KeyCommitted(Message):
     """Key-holder: SHA-256 of its piece."""
 
     kind = "key-committed"
+    limit = _SMALL
     commitment: bytes
 
 
@@ -69,7 +99,8 @@ class KeyDeal(Message):
     """Coordinator: all ``KeyCommitted`` frames. Show your piece and deal its shares."""
 
     kind = "key-deal"
-    committed: list[bytes]
+    limit = _SMALL + MOST_HOLDERS * _FRAME
+    committed: _Frames
 
 
 class KeyDealt(Message):
@@ -77,18 +108,20 @@ class KeyDealt(Message):
     and a share if the site is a key-holder."""
 
     kind = "key-dealt"
+    limit = _PIECE + MOST_SITES * _BOX
     piece: bytes
-    boxes: dict[str, bytes]
+    boxes: _OfSites
 
 
 class KeyConfirm(Message):
     """Coordinator: the frames so far, all pieces, and the boxes sealed for you."""
 
     kind = "key-confirm"
-    enrolled: list[bytes]
-    committed: list[bytes]
-    pieces: dict[str, bytes]
-    boxes: dict[str, bytes]
+    limit = KeyCommit.limit + KeyDeal.limit + MOST_HOLDERS * (_PIECE + _BOX)
+    enrolled: _Frames
+    committed: _Frames
+    pieces: _OfHolders
+    boxes: _OfHolders
 
 
 class KeyConfirmed(Message):
@@ -96,6 +129,7 @@ class KeyConfirmed(Message):
     encryption of known values under it."""
 
     kind = "key-confirmed"
+    limit = LARGEST
     attested: bytes
     ciphertext: bytes
     tag: bytes
@@ -106,14 +140,16 @@ class Contribute(Message):
     attested: every site's word for the joint key."""
 
     kind = "contribute"
+    limit = LARGEST
     state: bytes
-    attested: list[bytes]
+    attested: _Frames
 
 
 class Contribution(Message):
     """Site: its noised, packed and encrypted contribution. tag: for the other sites' eyes, 44 bytes."""
 
     kind = "contribution"
+    limit = LARGEST
     ciphertext: bytes
     tag: bytes
 
@@ -124,16 +160,18 @@ class Open(Message):
     for the same sum with other openers."""
 
     kind = "open"
+    limit = LARGEST
     c1: bytes
-    seals: list[bytes]
-    tags: list[bytes]
-    openers: list[int]
+    seals: _Frames
+    tags: _Frames
+    openers: Annotated[list[int], Field(max_length=MOST_HOLDERS)]
 
 
 class Opened(Message):
     """Key-holder: its partial decryption, smudged and masked."""
 
     kind = "opened"
+    limit = LARGEST
     partial: bytes
 
 
@@ -142,6 +180,7 @@ class Refused(Message):
     about: the site whose contribution is at fault, if one is."""
 
     kind = "refused"
+    limit = 4096
     code: str
     message: str
     hint: str

@@ -1,0 +1,273 @@
+"""A site may vanish at any message and come back: exact sums, or a clean refusal and then exact sums.
+
+Every phase x {crash before the answer is kept, crash after, late, delivered twice, offline}.
+"""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from client import vault as vaults
+from client.site import Answers
+from client.vault import Vault
+from common.config import Federation, Training
+from common.crypto.packing import Quantiser
+from common.errors import NotEnoughSitesError, RefusedError, StepLostError
+from common.plan import KEYS_STEP, MEASURE_STEP, PROOF_STEP, attempt, train_step
+from common.privacy.ledger import Ledger
+from common.protocol import frames
+from common.protocol.messages import Contribute, Enrol, KeyCommit, KeyConfirm, KeyDeal, Open
+from common.simulation.prepare import Run
+from server.aggregation import SecureSum
+from tests import toy
+from tests.federation import LocalFederation
+
+TRAIN = train_step(1)
+CEREMONY = [
+    (Enrol.kind, "enrol"),
+    (KeyCommit.kind, KEYS_STEP),
+    (KeyDeal.kind, KEYS_STEP),
+    (KeyConfirm.kind, PROOF_STEP),
+]
+SUMS = [(kind, step) for step in (MEASURE_STEP, TRAIN) for kind in (Contribute.kind, Open.kind)]
+FAILURES = ["crash before keeping", "crash after keeping", "late", "twice", "offline"]
+
+
+class ProcessKilledError(BaseException):
+    """What no handler of the vault may catch: the process is gone."""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    training = toy.config().training.model_copy(update={"rounds": 1, "fit_steps": 5})
+    folder = tmp_path_factory.mktemp("dropouts")
+    settings = {
+        "federation": Federation(threshold=3, min_contributors=3),
+        "training": Training(**training.model_dump()),
+    }
+    return toy.run_folder(folder / "fresh", **settings)
+
+
+@pytest.fixture(scope="module")
+def enrolled(fresh, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dropouts") / "enrolled"
+    shutil.copytree(fresh.folder, folder)
+    run = Run(folder, fresh.plan, fresh.schema)
+    LocalFederation(run).coordinator()._enrol()
+    return run
+
+
+class Watched(LocalFederation):
+    """Checks every opened sum against what the summands quantised, and fails one site at one message."""
+
+    def __init__(self, run, monkeypatch) -> None:
+        super().__init__(run)
+        self.sums: list[tuple[str, list[str]]] = []
+        self.failing: tuple[str, str, str] | None = None
+        self.how = ""
+        self._sent: dict[tuple[str, str], np.ndarray] = {}
+        self._now = ("", "")
+        honest_encrypt, honest_open = vaults.encrypt_update, SecureSum.open
+
+        def encrypt(update, limit, packing, joint):
+            integers = []
+            with pytest.MonkeyPatch.context() as patch:
+                original = Quantiser.to_integers
+                patch.setattr(
+                    Quantiser, "to_integers", lambda *a: integers.append(original(*a)) or integers[-1]
+                )
+                encrypted = honest_encrypt(update, limit, packing, joint)
+            self._sent[self._now] = integers[0]
+            return encrypted
+
+        def opened(secure_sum, packing):
+            pending = secure_sum._pending
+            result = honest_open(secure_sum, packing)
+            if pending.step != PROOF_STEP:
+                clear = sum(self._sent[site, pending.step] for site in pending.summands)
+                assert np.array_equal(result, clear)
+                self.sums.append((pending.step, pending.summands))
+            return result
+
+        monkeypatch.setattr(vaults, "encrypt_update", encrypt)
+        monkeypatch.setattr(SecureSum, "open", opened)
+
+    def send(self, frames_by_site):
+        answers = {}
+        for site, raw in frames_by_site.items():
+            header = frames.read(raw, 1 << 30).header
+            self._now = (site, header.step)
+            failing = (site, header.kind, header.step) == self.failing
+            answer = self._failing(site, raw) if failing else self.vaults[site].handle(raw)
+            if answer is not None:
+                answers[site] = answer
+        return answers
+
+    def _failing(self, site, raw):
+        self.failing = None
+        if self.how == "offline":
+            return None
+        if self.how == "twice":
+            first = self.vaults[site].handle(raw)
+            assert self.vaults[site].handle(raw) == first
+            return first
+        if self.how == "crash before keeping":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Answers, "keep", self._die)
+                with pytest.raises(ProcessKilledError):
+                    self.vaults[site].handle(raw)
+        else:
+            self.vaults[site].handle(raw)
+        if self.how != "late":
+            self.vaults[site] = Vault(self.site_folder(site))
+        return None
+
+    @staticmethod
+    def _die(*_):
+        raise ProcessKilledError
+
+    def charges(self, site):
+        return [entry.step for entry in Ledger(self.site_folder(site) / "ledger.jsonl").entries()]
+
+
+def watched(run, folder, monkeypatch) -> Watched:
+    shutil.copytree(run.folder, folder)
+    return Watched(Run(folder, run.plan, run.schema), monkeypatch)
+
+
+def victim(federation, step) -> str:
+    """A key-holder that the step asks first to open."""
+    coordinator = federation.coordinator()
+    pending = type("Pending", (), {"step": step, "summands": federation.plan.federation.names})
+    first = coordinator._sum._order(pending)[0]
+    return federation.plan.federation.holders[first - 1]
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize(("kind", "step"), CEREMONY)
+def test_a_site_that_fails_in_the_ceremony_stops_it_cleanly_and_may_come_back(
+    fresh, tmp_path, monkeypatch, kind, step, how
+):
+    federation = watched(fresh, tmp_path / "run", monkeypatch)
+    federation.failing, federation.how = ("site-south", kind, step), how
+    if how == "twice":
+        federation.coordinator()._enrol()
+    else:
+        with pytest.raises(NotEnoughSitesError, match="site-south"):
+            federation.coordinator()._enrol()
+        assert all(federation.charges(site) == [] for site in federation.plan.federation.names)
+        federation.coordinator()._enrol()
+    federation.coordinator()._measure()
+    assert federation.sums == [(MEASURE_STEP, federation.plan.federation.names)]
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize(("kind", "step"), SUMS)
+def test_a_site_that_fails_in_a_sum_leaves_it_exact(enrolled, tmp_path, monkeypatch, kind, step, how):
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    site = victim(federation, step)
+    federation.failing, federation.how = (site, kind, step), how
+    state = federation.coordinator().run()
+    assert state.rounds_done == 1
+    names = federation.plan.federation.names
+    lost = kind == Contribute.kind and how != "twice"
+    expected = {MEASURE_STEP: names, TRAIN: names} | ({step: [n for n in names if n != site]} if lost else {})
+    assert dict(federation.sums) == expected
+    charged = [s for s in (MEASURE_STEP, TRAIN) if (s, how) != (step, "offline") or kind == Open.kind]
+    assert federation.charges(site) == charged  # once for each step it did anything for, never twice
+
+
+def test_an_opener_of_the_proof_may_vanish(fresh, tmp_path, monkeypatch):
+    federation = watched(fresh, tmp_path / "run", monkeypatch)
+    federation.failing, federation.how = (victim(federation, PROOF_STEP), Open.kind, PROOF_STEP), "offline"
+    federation.coordinator()._enrol()
+    assert federation.coordinator()._checkpoint.enrolled
+
+
+@pytest.mark.parametrize("how", ["crash before keeping", "offline"])
+def test_contributors_that_come_back_finish_the_same_step(enrolled, tmp_path, monkeypatch, how):
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    gone = federation.plan.federation.names[:2]
+    honest = federation.send
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            federation, "send", lambda asked: honest({s: raw for s, raw in asked.items() if s not in gone})
+        )
+        with pytest.raises(NotEnoughSitesError, match="2 sites contributed"):
+            federation.coordinator().run()
+        assert federation.sums == []
+    federation.failing, federation.how = (gone[0], Contribute.kind, MEASURE_STEP), how
+    federation.coordinator().run()
+    assert federation.sums[0] == (MEASURE_STEP, [n for n in federation.plan.federation.names if n != gone[0]])
+
+
+def test_a_decided_sum_is_opened_without_its_summands_ever_coming_back(enrolled, tmp_path, monkeypatch):
+    """The coordinator dies after the contributions came; one contributor is gone for good."""
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    honest = federation.send
+
+    def dies_at_opening(asked):
+        if Open.kind in {frames.read(raw, 1 << 30).header.kind for raw in asked.values()}:
+            raise ProcessKilledError
+        return honest(asked)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(federation, "send", dies_at_opening)
+        with pytest.raises(ProcessKilledError):
+            federation.coordinator()._measure()
+    gone = federation.plan.federation.names[3]
+    monkeypatch.setattr(federation, "send", lambda a: honest({s: raw for s, raw in a.items() if s != gone}))
+    federation.coordinator().run()
+    assert federation.sums[0] == (MEASURE_STEP, federation.plan.federation.names)
+
+
+def test_a_lost_step_is_retried_under_a_new_id_and_charged_anew(enrolled, tmp_path, monkeypatch):
+    """Two of four sites answered another request: the step cannot have three contributions any more."""
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    spoil(federation)
+    with pytest.raises(RefusedError) as refused:
+        federation.coordinator()._measure()
+    assert refused.value.refusal_code == "privacy-budget"  # the cap leaves no room for a second attempt
+    for name in federation.plan.federation.names:
+        policy = 'records = "records.parquet"\nepsilon_cap = 9.0\ndelta = 1e-5\n'
+        (federation.site_folder(name) / "policy.toml").write_text(policy)
+    federation.coordinator().run()
+    again = attempt(MEASURE_STEP, 2)
+    assert [step for step, _ in federation.sums] == [again, TRAIN]
+    assert all(
+        Counter(federation.charges(name)) == Counter([MEASURE_STEP, again, TRAIN])
+        for name in federation.plan.federation.names
+    )
+
+
+def test_a_step_is_not_tried_without_end(enrolled, tmp_path, monkeypatch):
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    monkeypatch.setattr("server.rounds.MOST_ATTEMPTS", 1)
+    spoil(federation)
+    with pytest.raises(StepLostError):
+        federation.coordinator()._measure()
+
+
+def spoil(federation) -> None:
+    attested = [bytes.fromhex(raw) for raw in federation.coordinator()._checkpoint.attested]
+    request = Contribute(state=b"of a coordinator that lost its checkpoint", attested=attested)
+    sites = federation.plan.federation.names[:2]
+    replies = federation.asking()(MEASURE_STEP, dict.fromkeys(sites, request), "contribution")
+    assert len(replies.good) == 2
+
+
+def test_a_sum_that_is_off_by_one_is_noticed(enrolled, tmp_path, monkeypatch):
+    """Negative control of this file."""
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    honest = federation.send
+
+    def off_by_one(asked):
+        answers = honest(asked)
+        federation._sent = {key: integers + 1 for key, integers in federation._sent.items()}
+        return answers
+
+    monkeypatch.setattr(federation, "send", off_by_one)
+    with pytest.raises(AssertionError):
+        federation.coordinator()._measure()
