@@ -22,8 +22,8 @@ from common.crypto.secret import KeyPiece, KeyShare
 from common.crypto.secret_file import read_secret, write_secret
 from common.crypto.stopwatch import timed
 from common.crypto.tag import PIECE_BYTES, GroupKey
-from common.crypto.threshold import commitment, common_reference, joint_key
-from common.errors import CryptoError, NotEnoughSitesError, SignatureError
+from common.crypto.threshold import PARTIAL_SHAPE, commitment, common_reference, joint_key
+from common.errors import CryptoError, MalformedMessageError, NotEnoughSitesError, SignatureError
 from common.plan import PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
@@ -138,6 +138,9 @@ class Keys:
             agreement.open(parties[dealer].agreement, self._context(dealer, self.site), boxes[dealer])
             for dealer in holders
         ]
+        size = PIECE_BYTES + (ring.byte_length(*PARTIAL_SHAPE) if self._is_holder else 0)
+        if any(len(content) != size for content in contents):
+            raise MalformedMessageError("a box with more or less in it than is due to us")
         group = GroupKey.of([content[:PIECE_BYTES] for content in contents], self.plan.hash)
         group.save(self.folder / "group.key")
         if self._is_holder:

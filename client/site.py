@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.crypto.identity import Identity
 from common.crypto.parameters import MOST_OPENINGS
 from common.crypto.secret_file import read_secret, write_secret
-from common.errors import AlreadyOpenedError, ConfigError, NotApprovedError, ReplayError
+from common.errors import AlreadyOpenedError, ConfigError, NotApprovedError, ReplayError, StorageError
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.protocol import frames
@@ -144,20 +144,20 @@ class Answers:
         path = self._path(kind, step)
         if not path.exists():
             return None
-        digest, reply = msgpack.unpackb(read_secret(path))
+        digest, reply = self._read(path)
         if digest != hashlib.sha256(request).digest():
             raise ReplayError(
                 f"step {step!r} ({kind}) was already answered for another request",
                 hint="a step is answered once; the coordinator must retry under a new step",
             )
-        return bytes(reply)
+        return reply
 
     def seal(self, kind: str, step: str) -> bytes | None:
         """Header and signature of our answer to a step, if there was one."""
         path = self._path(kind, step)
         if not path.exists():
             return None
-        reply: bytes = msgpack.unpackb(read_secret(path))[1]
+        reply = self._read(path)[1]
         return frames.read(reply, len(reply)).seal
 
     def exists(self, kind: str, step: str) -> bool:
@@ -187,6 +187,19 @@ class Answers:
         """Store an answer durably, before it is sent."""
         content = msgpack.packb((hashlib.sha256(request).digest(), reply))
         write_secret(self._path(kind, step), content)
+
+    @staticmethod
+    def _read(path: Path) -> tuple[bytes, bytes]:
+        try:
+            digest, reply = frames.unpack(read_secret(path), containers=1, entries=2)
+            if not (isinstance(digest, bytes) and isinstance(reply, bytes)):
+                raise TypeError
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise StorageError(
+                f"the stored answer {path.name} is damaged",
+                hint="restore the site's folder from a backup; the step cannot be answered anew",
+            ) from error
+        return digest, reply
 
     def _path(self, kind: str, step: str) -> Path:
         return self._folder / f"{step}.{kind}"

@@ -44,6 +44,7 @@ from common.plan import (
 )
 from common.protocol import frames
 from common.protocol.messages import (
+    LARGEST,
     Contribute,
     Contribution,
     Enrol,
@@ -64,7 +65,6 @@ from .enrolment import Keys
 from .protection import encrypt_update
 from .site import Answers, Site
 
-REQUEST_LIMIT = 1 << 30
 _STEP = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another name
     Enrol.kind: ENROL_STEP,
@@ -91,7 +91,7 @@ class Vault:
         """Answer one message; a refusal is an answer, too."""
         plan, step = "", ""
         try:
-            frame = frames.read(raw, REQUEST_LIMIT)
+            frame = frames.read(raw, LARGEST)
             plan, step = frame.header.plan, frame.header.step
             if not _STEP.fullmatch(step):
                 raise MalformedMessageError("a step id of another form")
@@ -193,10 +193,9 @@ class Vault:
         if self.site.name not in federation.holders:
             raise NotApprovedError("this site holds no share of the key")
         openers = tuple(request.openers)
-        if len(set(openers)) != len(openers) or not all(
-            1 <= opener <= federation.key_holders for opener in openers
-        ):
-            raise NotEnoughSitesError("the key-holders that are to open are not distinct")
+        distinct = {opener for opener in openers if 1 <= opener <= federation.key_holders}
+        if len(distinct) != len(openers) or len(openers) != federation.threshold:
+            raise NotEnoughSitesError(f"{federation.threshold} distinct key-holders open a sum together")
         self._refuse_abandoned(step, keys.folder)
         summands = self._check_summands(request.seals, step, plan)
         if len(request.tags) != len(summands):

@@ -117,10 +117,11 @@ class TrainState:
             raise MalformedMessageError("a training state of other shapes")
         if any(array.dtype != np.float32 for array in arrays):
             raise MalformedMessageError("a training state of another type than float32")
+        with np.errstate(invalid="ignore"):  # a signalling NaN warns in any comparison; it fails this one
+            if not all((np.abs(array) <= _STATE_LIMIT).all() for array in arrays):
+                raise MalformedMessageError(f"a training state beyond {_STATE_LIMIT:g}, or not finite")
         parameters = arrays[0]
         singles, pairs, prior = (array.astype(np.float64) for array in arrays[1:])
-        if not all((np.abs(array) <= _STATE_LIMIT).all() for array in (parameters, singles, pairs, prior)):
-            raise MalformedMessageError(f"a training state beyond {_STATE_LIMIT:g}, or not finite")
         if (prior < 0).any() or prior.sum() <= 0:
             raise MalformedMessageError("a training state whose prior is no distribution")
         return cls(parameters=parameters, singles=singles, pairs=pairs, prior=prior)

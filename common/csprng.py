@@ -42,7 +42,7 @@ class Csprng:
     def uint64(self, *shape: int) -> NDArray[np.uint64]:
         """Uniform 64-bit words of the given shape."""
         count = int(np.prod(shape))
-        return np.frombuffer(self.bytes(8 * count), np.uint64).reshape(shape).copy()
+        return np.frombuffer(self.bytes(8 * count), "<u8").reshape(shape).astype(np.uint64)
 
     def below(self, bound: int, *shape: int) -> NDArray[np.uint64]:
         """Uniform integers in [0, bound), exactly: candidates outside are rejected, never folded.

@@ -98,7 +98,7 @@ class Federation(BaseModel):
     @property
     def noise(self) -> Noise:
         """Noise of this federation's sums, and the smudging that hides it."""
-        return Noise(len(self.sites), self.key_holders)
+        return Noise(len(self.sites), self.key_holders, self.threshold)
 
     @property
     def names(self) -> list[str]:

@@ -19,10 +19,10 @@ def read_model(kind: type[_Model], path: Path, error_kind: type[FedcganError]) -
         return kind.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise error_kind(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise error_kind(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         raise error_kind(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, nested or long beyond reason
+        raise error_kind(f"{path} is not TOML: {error}") from error
 
 
 def first_problem(error: ValidationError) -> str:

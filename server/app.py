@@ -11,7 +11,7 @@ from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
 from common.crypto.identity import Identity
-from common.errors import NotEnoughSitesError
+from common.errors import MalformedMessageError, NotEnoughSitesError
 from common.plan import Federation, Plan
 from common.protocol.records import MESSAGE_TYPE, from_record, to_record
 from common.schema import Schema
@@ -84,9 +84,17 @@ class Courier:
             for reply in self._grid.pull_messages(list(waiting)):
                 node = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if node is not None and not reply.has_error():
-                    answers[node] = from_record(reply.content)
+                    answers[node] = _frame(reply)
             if last:
                 break
             if waiting:
                 time.sleep(_POLL_SECONDS)
         return answers
+
+
+def _frame(reply: Message) -> bytes:
+    """What a site sent; nothing, which is no message, if its record is not one of ours."""
+    try:
+        return from_record(reply.content)
+    except MalformedMessageError:
+        return b""

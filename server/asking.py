@@ -9,12 +9,10 @@ from common.crypto.identity import Identity
 from common.errors import FedcganError, NotEnoughSitesError, RefusedError, ReplayError
 from common.plan import Plan
 from common.protocol import frames
-from common.protocol.messages import Message, Refused
+from common.protocol.messages import LARGEST, Message, Refused
 
 Send = Callable[[Mapping[str, bytes]], dict[str, bytes]]
 """Deliver one message to each named site; the answers of those that answered in time."""
-
-_REPLY_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +91,18 @@ class Asking:
     def _verified(self, site: str, raw: bytes, step: str, reply_kind: str) -> frames.Frame:
         identity = self.plan.federation.identity_of(site)
         assert identity is not None  # only sites of the roster were asked
-        frame = frames.read(raw, _REPLY_LIMIT)
+        frame = frames.read(raw, LARGEST)
         frames.check(frame, identity, plan=frame.header.plan, sender=site)
         if frame.header.kind == Refused.kind:
             refused = Refused.from_bytes(frame.body)
-            raise RefusedError(site, refused.code, refused.message, refused.hint, refused.about)
+            texts = (refused.code, refused.message, refused.hint, refused.about)
+            raise RefusedError(site, *map(_printable, texts))
         if (frame.header.kind, frame.header.step) != (reply_kind, step):
             raise ReplayError(f"{site} answered another question", hint="its answer was replayed on its way")
         frames.check(frame, identity, plan=self.plan.hash, sender=site)
         return frame
+
+
+def _printable(text: str) -> str:
+    """A site's words as they may stand on a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -99,7 +99,7 @@ def _ceremony(sites: int, least: int) -> tuple[float, bfv.PublicKey, dict[int, _
             for m in range(1, sites + 1)
             if m != j
         }
-        openers[j] = _Opener(shares[j], PairKeys(j, keys), Noise(sites, sites).smudging)
+        openers[j] = _Opener(shares[j], PairKeys(j, keys), Noise(sites, sites, least).smudging)
     seconds = round(time.perf_counter() - start, 4)
     return seconds, key, {j: openers[j] for j in range(1, least + 1)}
 

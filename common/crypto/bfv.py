@@ -174,18 +174,15 @@ def encrypt(key: PublicKey, slots: NDArray[np.int64]) -> Residues:
 
 
 def add(ciphertexts: Iterable[Residues]) -> Residues:
-    """Homomorphic sum of ``uint64[chunks, 2, 2, N]``, by SEAL, which checks each operand."""
-    evaluator = seal.Evaluator(_context())
+    """Homomorphic sum of ``uint64[chunks, 2, 2, N]`` whose residues are in range. Raises CryptoError."""
     iterator = iter(ciphertexts)
-    if (first := next(iterator, None)) is None:
+    if (total := next(iterator, None)) is None:
         raise CryptoError("there is nothing to add")
-    total = [_to_seal(c) for c in first]
     for ciphertext in iterator:
-        if len(ciphertext) != len(total):
+        if ciphertext.shape != total.shape:
             raise CryptoError("ciphertexts of different lengths cannot be added")
-        for sum_so_far, chunk in zip(total, ciphertext, strict=True):
-            evaluator.add_inplace(sum_so_far, _to_seal(chunk))
-    return np.stack([_split(c, 2, len(DATA_PRIMES), N)[1] for c in total])
+        total = DATA_LEVEL.add(total, ciphertext)
+    return total
 
 
 def small_to_ntt(coefficients: NDArray[np.int64]) -> Residues:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import MalformedMessageError
+from ..errors import CryptoError, MalformedMessageError
 from . import ring
 from .bfv import PublicKey
 from .ring import DATA_LEVEL, KEY_LEVEL, Residues
@@ -62,5 +62,5 @@ def key_from_bytes(raw: bytes) -> PublicKey:
 def _parse(raw: bytes, level: ring.Modulus, *shape: int) -> Residues:
     try:
         return check_range(ring.from_bytes(raw, *shape), level)
-    except ValueError as error:
-        raise MalformedMessageError(f"ring elements of the wrong size: {error}") from error
+    except (ValueError, CryptoError) as error:
+        raise MalformedMessageError(f"these bytes are no ring elements: {error}") from error

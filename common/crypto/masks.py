@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..csprng import Csprng
 from .ring import DATA_LEVEL, DATA_PRIMES, N, Residues, to_bytes
-from .secret_file import read_secret, write_secret
+from .secret_file import damaged, read_secret, write_secret
 
 PAIR_BYTES = 32
 
@@ -60,10 +60,12 @@ class PairKeys:
     @classmethod
     def load(cls, path: Path) -> PairKeys:
         """Read keys written by ``save``."""
-        raw = read_secret(path)
-        size = 1 + PAIR_BYTES
-        pairs = [raw[start : start + size] for start in range(1, len(raw), size)]
-        return cls(raw[0], {pair[0]: pair[1:] for pair in pairs})
+        raw, size = read_secret(path), 1 + PAIR_BYTES
+        with damaged(path):
+            if len(raw) % size != 1:
+                raise ValueError(f"{len(raw)} bytes")
+            pairs = [raw[start : start + size] for start in range(1, len(raw), size)]
+            return cls(raw[0], {pair[0]: pair[1:] for pair in pairs})
 
 
 def _expand(key: bytes, chunks: int) -> Residues:

@@ -88,12 +88,13 @@ class Packing:
         fields = np.stack([(slots[:, 1:] >> (self.field_bits * f)) & mask for f in range(self.per_slot)])
         over = slots[:, 1:] >> (self.field_bits * self.per_slot)
         counted = (slots[:, 0] == contributors).all()
-        if not counted or over.any() or fields.max() > contributors * self.max_value:
+        values, padding = np.split(fields.reshape(-1), [self.count])
+        if not counted or over.any() or padding.any() or values.max() > contributors * self.max_value:
             raise NotASumError(
                 "what was opened is not the sum of the contributions",
                 hint="too few or altered partial decryptions; the step is abandoned, nothing is lost",
             )
-        return fields.reshape(-1)[: self.count]
+        return values
 
 
 @dataclass(frozen=True, slots=True)

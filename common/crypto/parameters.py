@@ -13,7 +13,7 @@ from ..errors import HeadroomError
 from .ring import DATA_PRIMES, KEY_PRIMES, PLAIN_MODULUS, N
 
 HIDING_BITS = 40
-"""Smudging exceeds the noise it hides by this many bits, over all openings of a sum together."""
+"""Smudging exceeds the noise it hides by at least this many bits, over all openings of a sum together."""
 
 MOST_OPENINGS = 16
 """Sets of key-holders that may be asked to open one sum, one after the other."""
@@ -33,13 +33,15 @@ STANDARD_MODULUS_BITS = {4096: 109, 8192: 218, 16384: 438}
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Noise of a federation's sums.
+    """Noise of a federation's sums, and what hides it.
 
-    sites: most contributions in a sum; key_holders: secrets that the joint key is the sum of
+    sites: most contributions in a sum; key_holders: secrets that the joint key is the sum of;
+    threshold: key-holders that open together, each of which adds smudging
     """
 
     sites: int
     key_holders: int
+    threshold: int
 
     @property
     def secret_norm_squared(self) -> int:
@@ -65,8 +67,14 @@ class Noise:
 
     @property
     def smudging(self) -> int:
-        """Bound S: each key-holder adds noise uniform in [-S, S), S = 2**HIDING_BITS * MOST_OPENINGS * B."""
-        return self.honest * MOST_OPENINGS << HIDING_BITS
+        """S: each opener adds noise uniform in [-S, S), the largest power of two with t S + B < Q / 2t."""
+        room: int = (largest_noise() - self.honest) // self.threshold
+        return 1 << (room.bit_length() - 1)
+
+    @property
+    def hiding_bits(self) -> float:
+        """log2(S / B), less what MOST_OPENINGS openings of a sum cost; a sound federation has 40."""
+        return math.log2(self.smudging / self.honest / MOST_OPENINGS)
 
 
 def largest_noise() -> int:
@@ -75,23 +83,22 @@ def largest_noise() -> int:
 
 
 def check(sites: int, key_holders: int, threshold: int) -> Noise:
-    """The noise of this federation. Raises HeadroomError if its sums might not decode."""
-    noise = Noise(sites, key_holders)
-    if threshold * noise.smudging + noise.honest > largest_noise():
+    """The noise of this federation. Raises HeadroomError if smudging could not hide it."""
+    noise = Noise(sites, key_holders, threshold)
+    if noise.hiding_bits < HIDING_BITS:
         raise HeadroomError(
-            f"{threshold} of {key_holders} key-holders cannot open sums of {sites} sites exactly",
+            f"{threshold} of {key_holders} key-holders cannot open sums of {sites} sites safely",
             hint=f"at most {largest_sites(key_holders, threshold)} sites, or fewer key_holders",
         )
     return noise
 
 
 def largest_sites(key_holders: int, threshold: int) -> int:
-    """The most sites whose sums this committee opens exactly; 0 if there are none."""
+    """The most sites whose sums this committee opens safely; 0 if there are none."""
     low, high = 0, MOST_SITES
     while low < high:
         middle = (low + high + 1) // 2
-        noise = Noise(middle, key_holders)
-        fits = threshold * noise.smudging + noise.honest <= largest_noise()
+        fits = Noise(middle, key_holders, threshold).hiding_bits >= HIDING_BITS
         low, high = (middle, high) if fits else (low, middle - 1)
     return low
 

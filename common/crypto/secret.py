@@ -25,7 +25,7 @@ from .ring import (
     lagrange_at_zero,
     to_bytes,
 )
-from .secret_file import read_secret, write_secret
+from .secret_file import damaged, read_secret, write_secret
 
 
 class KeyPiece:
@@ -74,8 +74,8 @@ class KeyPiece:
     def load(cls, path: Path) -> KeyPiece:
         """Read a piece written by ``save``."""
         piece = cls.__new__(cls)
-        both = from_bytes(read_secret(path), 2, len(KEY_PRIMES), N)
-        piece._secret, piece._minus_error = both[0], both[1]
+        with damaged(path):
+            piece._secret, piece._minus_error = from_bytes(read_secret(path), 2, len(KEY_PRIMES), N)
         return piece
 
 
@@ -90,7 +90,7 @@ class KeyShare:
         return f"KeyShare(index={self.index}, secret)"
 
     def partial_decryption(
-        self, c1: Residues, subset: tuple[int, ...], threshold: int, smudging: int, mask: Residues | int = 0
+        self, c1: Residues, subset: tuple[int, ...], threshold: int, smudging: int, mask: Residues
     ) -> Residues:
         """d_j = lambda_j S_j c1 + e + mask, with e uniform in [-smudging, smudging) from a CSPRNG.
 
@@ -100,9 +100,9 @@ class KeyShare:
         Guarantees: what the partials of a subset add up to says nothing of S_j beyond the sum:
         smudging is 2**40 times the noise it has to hide (Asharov et al. 2012, lemma 1). One partial by itself
         is uniform: the mask. Without it, two partials of one c1 for two subsets would give S_j away.
-        Raises NotEnoughSitesError if the subset is below the threshold or lacks this key-holder.
+        Raises NotEnoughSitesError unless the subset is ``threshold`` distinct key-holders with this one.
         """
-        if len(set(subset)) < threshold or self.index not in subset:
+        if len({*subset}) != threshold or len(subset) != threshold or self.index not in subset:
             raise NotEnoughSitesError(
                 f"key-holder {self.index} does not open with {sorted(subset)}: "
                 f"{threshold} distinct key-holders are needed, itself among them"
@@ -110,7 +110,7 @@ class KeyShare:
         factors = [lagrange_at_zero(self.index, subset, prime) for prime in DATA_PRIMES]
         scaled = DATA_LEVEL.mul(self._share, np.array(factors, np.uint64)[:, None])
         noise = Csprng().below(2 * smudging, len(c1), N).astype(np.int64) - smudging
-        hidden = DATA_LEVEL.add(small_to_ntt(noise), np.asarray(mask, np.uint64))
+        hidden = DATA_LEVEL.add(small_to_ntt(noise), mask)
         return DATA_LEVEL.add(DATA_LEVEL.mul(c1, scaled), hidden)
 
     def save(self, path: Path) -> None:
@@ -121,4 +121,5 @@ class KeyShare:
     def load(cls, path: Path) -> KeyShare:
         """Read a share written by ``save``."""
         raw = read_secret(path)
-        return cls(int.from_bytes(raw[:2], "big"), [from_bytes(raw[2:], len(DATA_PRIMES), N)])
+        with damaged(path):
+            return cls(int.from_bytes(raw[:2], "big"), [from_bytes(raw[2:], len(DATA_PRIMES), N)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import CryptoError
@@ -32,8 +34,26 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_secret(path: Path) -> bytes:
-    """Read a secret file; refuses one that others can read."""
-    mode = path.stat().st_mode & 0o777
+    """Read a secret file. Raises CryptoError if it is missing or others can read it."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError as error:
+        raise CryptoError(
+            f"there is no {path.name} of this run",
+            hint="a message came before those it builds on, or the site's run folder was lost",
+        ) from error
     if mode & 0o077:
         raise CryptoError(f"{path.name} can be read by others (mode {mode:o})", hint=f"chmod 600 {path}")
     return path.read_bytes()
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Say CryptoError where the content of a secret file is not what was written."""
+    try:
+        yield
+    except ValueError as error:
+        raise CryptoError(
+            f"{path.name} is damaged",
+            hint="restore the site's folder from a backup; its keys exist nowhere else",
+        ) from error

@@ -61,6 +61,8 @@ class GroupKey:
                 tag = self._cipher(plan, step, site).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], None)
             except (InvalidTag, ValueError) as error:
                 raise ForeignTagError(site) from error
+            if len(tag) != _WORD * len(DATA_PRIMES):
+                raise ForeignTagError(site)
             for index in range(len(DATA_PRIMES)):
                 expected[index] += int.from_bytes(tag[_WORD * index :][:_WORD], "big")
         found = self._inner_product(c1, plan, step)

@@ -198,12 +198,12 @@ class Ledger:
             head = json.loads(lines[0])
             if head["ledger"] != 1 or head["unit"] != UNIT:
                 raise LedgerError("a ledger of another version or unit")
-            if not lines[-1].endswith(b"\n"):
+            if len(lines) > 1 and not lines[-1].endswith(b"\n"):
                 # a crash while writing: the charge was not complete, so no update was made of it
                 file.truncate(sum(map(len, lines[:-1])))
                 lines.pop()
             entries = [_LINE.validate_json(line) for line in lines[1:]]
-        except (IndexError, KeyError, TypeError, ValueError) as error:  # all of json's and pydantic's
+        except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:  # json's, pydantic's
             raise self._damaged("a line cannot be read") from error
         for number, (entry, before) in enumerate(zip(entries, lines, strict=False), start=1):
             if entry.sequence != number or entry.previous != hashlib.sha256(before).hexdigest():

@@ -83,14 +83,16 @@ def read(raw: bytes, limit: int) -> Frame:
         if any(len(text.encode()) > _TEXT_LIMIT for text in (kind, plan, step, sender)):
             raise ValueError
         header = Header(kind=kind, plan=plan, step=step, sender=sender, digest=digest)
-        if header._to_bytes() != head:  # another version, or a second encoding of the same header
+        frame = Frame(header, signature, body)
+        shortest = 1 + sum(map(_encoded_length, (head, signature, body)))
+        if header._to_bytes() != head or len(raw) != shortest:  # another version, or a second encoding
             raise ValueError
     except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedMessageError(
             "these bytes are no message of this version",
             hint="the message was cut or altered on its way, or the other side runs another version",
         ) from error
-    return Frame(header, signature, body)
+    return frame
 
 
 def unpack(raw: bytes, *, containers: int, entries: int) -> Any:
@@ -118,6 +120,11 @@ def unpack(raw: bytes, *, containers: int, entries: int) -> Any:
         max_map_len=entries,
         max_ext_len=0,
     )
+
+
+def _encoded_length(content: bytes) -> int:
+    """Of msgpack's shortest form of bytes; every other form is longer."""
+    return len(content) + (2 if len(content) < 1 << 8 else 3 if len(content) < 1 << 16 else 5)
 
 
 def check(frame: Frame, identity: str, *, plan: str, sender: str, with_body: bool = True) -> Frame:

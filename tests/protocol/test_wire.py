@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.crypto.identity import Identity
-from common.errors import FedcganError, MalformedMessageError, SignatureError
+from common.errors import FedcganError, MalformedMessageError, SignatureError, WrongPlanError
 from common.protocol import frames, messages, records
 
 PLAN = "a" * 64
@@ -74,9 +74,12 @@ def test_a_frame_over_its_limit_is_not_parsed(frame):
         frames.read(frame.to_bytes(), 10)
 
 
-@pytest.mark.parametrize(("plan", "sender"), [("b" * 64, "north"), (PLAN, "south")])
-def test_a_frame_of_another_plan_or_sender_is_refused(frame, identity, plan, sender):
-    with pytest.raises(SignatureError):
+@pytest.mark.parametrize(
+    ("plan", "sender", "error"),
+    [("b" * 64, "north", WrongPlanError), (PLAN, "south", SignatureError)],
+)
+def test_a_frame_of_another_plan_or_sender_is_refused(frame, identity, plan, sender, error):
+    with pytest.raises(error):
         frames.check(frame, identity.public, plan=plan, sender=sender)
 
 

@@ -1,0 +1,234 @@
+"""Every decoder of bytes that come from outside, and the one rule for all: only typed errors come out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from client.site import Answers
+from client.vault import Vault
+from common.contributions import TrainState
+from common.crypto import encrypted
+from common.crypto.identity import verify
+from common.errors import FedcganError, RefusedError
+from common.generator import DESCRIPTION, WEIGHTS, ReleasedGenerator
+from common.plan import ENROL_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, Plan
+from common.privacy.ledger import Ledger
+from common.protocol import frames, messages, records
+from common.schema import Schema
+from server.checkpoint import Checkpoint
+
+from .world import SITE, World
+
+LIMIT = 1 << 30
+CONTEXT = b"context"
+
+
+class FindingError(AssertionError):
+    """A decoder let something else than a typed error out."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """decode: must return or raise FedcganError; seeds: bytes that it takes."""
+
+    decode: Callable[[World, bytes], object]
+    seeds: Callable[[World], list[bytes]]
+
+
+def feed(decode: Callable[[World, bytes], object], world: World, raw: bytes) -> bool:
+    """Whether the bytes were taken. Raises FindingError if they were neither taken nor refused."""
+    try:
+        decode(world, raw)
+    except FedcganError:
+        return False
+    except Exception as error:
+        start = raw[:200].hex()
+        raise FindingError(f"{type(error).__name__}: {error}; {len(raw)} bytes, {start}") from error
+    return True
+
+
+def _message(kind: type[messages.Message]) -> Decoder:
+    seed = {"contribution": "small", "key-confirmed": "small-proof"}.get(kind.kind, kind.kind)
+    return Decoder(lambda _, raw: kind.from_bytes(raw), lambda world: [world.body(seed)])
+
+
+def _recalled(world: World, raw: bytes) -> None:
+    """A damaged file in a site's own folder."""
+    folder = world.scratch("stored answer")
+    (folder / "answers").mkdir(exist_ok=True)
+    path = folder / "answers" / "measure.contribute"
+    path.write_bytes(raw)
+    path.chmod(0o600)
+    Answers(folder).recall("contribute", "measure", b"request")
+
+
+def _handled(world: World, vault: Vault, sent: bytes) -> None:
+    """A vault answers everything, in a frame it signed; what goes wrong inside it is a typed refusal."""
+    answer = frames.read(vault.handle(sent), LIMIT)
+    frames.check(answer, vault.site.identity.public, plan=answer.header.plan, sender=SITE)
+    if answer.header.kind == messages.Refused.kind:
+        refused = messages.Refused.from_bytes(answer.body)
+        if refused.code == "internal":
+            raise FindingError((vault.site.folder / "site.log").read_text().splitlines()[-1])
+        raise FedcganError(refused.code)
+
+
+def _vault(kind: str, step: str) -> Decoder:
+    """The vault, asked by its own coordinator with a body that could be anything."""
+
+    def decode(world: World, body: bytes) -> None:
+        plan = world.run.plan
+        name = plan.federation.coordinator.name
+        frame = frames.sign(world.federation.identity, kind, plan.hash, step, name, body)
+        _handled(world, world.vault(kind), frame.to_bytes())
+
+    return Decoder(decode, lambda world: [world.body(kind)])
+
+
+def _asked(world: World, raw: bytes) -> None:
+    """The coordinator takes any answer of a site; a wrong one is that site's trouble."""
+    asking = world.federation.asking()
+    asking = type(asking)(asking.plan, asking.identity, lambda sent: dict.fromkeys(sent, raw))
+    request = messages.Contribute(state=b"", attested=[])
+    replies = asking(MEASURE_STEP, {SITE: request}, messages.Contribution.kind)
+    if set(replies.good) | set(replies.bad) != {SITE} or len(asking.trouble) != len(replies.bad):
+        raise FindingError("an answer was lost")
+    for error in replies.bad.values():
+        if not isinstance(error, RefusedError):  # a refusal is an answer that was understood
+            raise error
+
+
+def _refusal(world: World, body: bytes) -> None:
+    site = world.federation.vaults[SITE].site
+    kind, plan = messages.Refused.kind, world.run.plan.hash
+    _asked(world, frames.sign(site.identity, kind, plan, MEASURE_STEP, SITE, body).to_bytes())
+
+
+def _framed(world: World, raw: bytes) -> None:
+    frame = frames.read(raw, LIMIT)
+    plan = world.run.plan
+    identity = world.federation.vaults[SITE].site.identity.public
+    frames.check(frame, identity, plan=plan.hash, sender=SITE)
+
+
+def _verified(_: World, raw: bytes) -> None:
+    verify(raw[:64].decode("latin-1"), raw[128:], raw[64:128])
+
+
+def _record(_: World, raw: bytes) -> None:
+    """Flower's records as another app could fill them."""
+    shape = tuple(raw[2 : 2 + raw[1] % 4]) if len(raw) > 1 else ()
+    if raw[:1] in {b"", b"\x00"}:
+        records.from_record(RecordDict({"frame": ConfigRecord({"frame": raw})}))
+    elif raw[:1] == b"\x01":
+        records.from_record(RecordDict())
+    else:
+        stype = records.STYPE if raw[0] % 2 else raw[:4].decode("latin-1")
+        array = Array("uint8", (len(raw),) if raw[0] % 3 else shape, stype, raw)
+        records.from_record(RecordDict({"frame": ArrayRecord({"frame" if raw[0] % 5 else "other": array})}))
+
+
+def _written(name: str, world: World, content: bytes) -> Any:
+    path = world.scratch(name) / name
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+def _release(world: World, description: bytes, weights: bytes) -> None:
+    folder = world.scratch("release")
+    (folder / DESCRIPTION).write_bytes(description)
+    (folder / WEIGHTS).write_bytes(weights)
+    ReleasedGenerator.load(folder)
+
+
+def _weights(world: World, raw: bytes) -> None:
+    """Weights whose hash is right: whoever can replace a release can replace both files."""
+    description = json.loads((world.release / DESCRIPTION).read_bytes())
+    description["weights_sha256"] = hashlib.sha256(raw).hexdigest()
+    _release(world, json.dumps(description).encode(), raw)
+
+
+def _checkpoint(world: World, raw: bytes) -> None:
+    Checkpoint.load_or_new(_written("checkpoint.safetensors", world, raw).parent, world.run.plan.hash)
+
+
+def _sealed(world: World) -> list[bytes]:
+    return [world.peer.public + world.peer.seal(world.agreement.public, CONTEXT, bytes(32))]
+
+
+_KINDS = (
+    messages.Enrol,
+    messages.Enrolled,
+    messages.KeyCommit,
+    messages.KeyCommitted,
+    messages.KeyDeal,
+    messages.KeyDealt,
+    messages.KeyConfirm,
+    messages.KeyConfirmed,
+    messages.Contribute,
+    messages.Contribution,
+    messages.Open,
+    messages.Opened,
+    messages.Refused,
+)
+
+DECODERS: dict[str, Decoder] = {
+    "frame": Decoder(_framed, lambda w: [w.frames["small"], w.frames["attested"], w.frames["enrolled"]]),
+    **{f"message {kind.kind}": _message(kind) for kind in _KINDS},
+    "update": Decoder(lambda _, raw: encrypted.EncryptedUpdate.from_bytes(raw, 1), lambda _: [bytes(245760)]),
+    "half": Decoder(lambda _, raw: encrypted.half_from_bytes(raw, 1), lambda _: [bytes(122880)]),
+    "piece": Decoder(lambda _, raw: encrypted.piece_from_bytes(raw), lambda w: [w.key[:184320]]),
+    "share": Decoder(lambda _, raw: encrypted.share_from_bytes(raw), lambda _: [bytes(122880)]),
+    "key": Decoder(lambda _, raw: encrypted.key_from_bytes(raw), lambda w: [w.key]),
+    "box": Decoder(lambda w, raw: w.agreement.open(raw[:32], CONTEXT, raw[32:]), _sealed),
+    "pair key": Decoder(lambda w, raw: w.agreement.pair_key(raw, CONTEXT), lambda w: [w.peer.public]),
+    "tag": Decoder(
+        lambda w, raw: w.group.check(w.zeros, {SITE: raw}, "plan", "step"),
+        lambda w: [w.group.seal(w.zeros, "plan", "step", SITE)],
+    ),
+    "signature": Decoder(
+        _verified,
+        lambda w: [w.federation.identity.public.encode() + w.federation.identity.sign(b"text") + b"text"],
+    ),
+    "state": Decoder(lambda w, raw: TrainState.from_bytes(raw, w.layout), lambda w: [w.state]),
+    "plan": Decoder(lambda _, raw: Plan.from_json(raw).mechanisms, lambda w: [w.run.plan.to_json()]),
+    "schema": Decoder(
+        lambda _, raw: Schema.from_json(raw).hash, lambda w: [w.run.schema.model_dump_json().encode()]
+    ),
+    "schema file": Decoder(
+        lambda w, raw: Schema.load(_written("schema.toml", w, raw)),
+        lambda w: [w.run.schema.to_toml().encode()],
+    ),
+    "record": Decoder(_record, lambda _: [bytes([first, 3, 3]) for first in range(30)]),
+    "vault": Decoder(
+        lambda w, raw: _handled(w, w.vault("raw"), raw), lambda w: [w.frames["enrol"], w.frames["contribute"]]
+    ),
+    "vault enrol": _vault("enrol", ENROL_STEP),
+    "vault key-commit": _vault("key-commit", KEYS_STEP),
+    "vault key-deal": _vault("key-deal", KEYS_STEP),
+    "vault key-confirm": _vault("key-confirm", PROOF_STEP),
+    "vault contribute": _vault("contribute", MEASURE_STEP),
+    "vault open": _vault("open", MEASURE_STEP),
+    "answer": Decoder(_asked, lambda w: [w.frames["small"], w.frames["refused"]]),
+    "refusal": Decoder(_refusal, lambda w: [w.body("refused")]),
+    "ledger": Decoder(
+        lambda w, raw: Ledger(_written("ledger.jsonl", w, raw)).entries(), lambda w: [w.ledger]
+    ),
+    "stored answer": Decoder(
+        _recalled, lambda w: [msgpack.packb((hashlib.sha256(b"request").digest(), w.frames["small"]))]
+    ),
+    "release": Decoder(
+        lambda w, raw: _release(w, raw, (w.release / WEIGHTS).read_bytes()),
+        lambda w: [(w.release / DESCRIPTION).read_bytes()],
+    ),
+    "weights": Decoder(_weights, lambda w: [(w.release / WEIGHTS).read_bytes()]),
+    "checkpoint": Decoder(_checkpoint, lambda w: [w.checkpoint]),
+}

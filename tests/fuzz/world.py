@@ -1,0 +1,165 @@
+"""A small federation whose honest messages and files are what the fuzzers start from."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from client.vault import Vault
+from common.contributions import MeasureEncoding, TrainEncoding, TrainState
+from common.crypto.identity import AgreementKey
+from common.crypto.ring import N
+from common.crypto.tag import GroupKey
+from common.generator import ReleasedGenerator
+from common.modalities.layout import Layout
+from common.models.tabular import Generator
+from common.plan import MEASURE_STEP, PROOF_STEP
+from common.privacy.ledger import Cap
+from common.protocol import frames
+from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Refused
+from common.simulation.prepare import Run
+from server.checkpoint import Checkpoint
+from server.enrolment import enrol, make_keys
+from tests import toy
+from tests.federation import LocalFederation
+
+SITE = "site-north"
+
+
+@dataclass(repr=False)
+class World:
+    """Honest frames by kind (of one site, or to it), and the site's folder as it was after enrolment."""
+
+    folder: Path
+    run: Run
+    federation: LocalFederation
+    frames: dict[str, bytes] = field(default_factory=dict)
+    vaults: dict[str, Vault] = field(default_factory=dict)
+
+    def body(self, kind: str) -> bytes:
+        """The body of an honest message of this kind."""
+        return frames.read(self.frames[kind], 1 << 30).body
+
+    def vault(self, use: str) -> Vault:
+        """A vault that has answered nothing yet but holds all keys; one for each use."""
+        if use not in self.vaults:
+            copy = self.folder / "uses" / use / SITE
+            shutil.copytree(self.folder / "enrolled" / SITE, copy)
+            self.vaults[use] = Vault(copy)
+        vault = self.vaults[use]
+        for answer in (vault.site.run_folder(self.run.plan.hash) / "answers").glob("*"):
+            answer.unlink()
+        return vault
+
+    def scratch(self, name: str) -> Path:
+        """A folder of its own."""
+        path = self.folder / "scratch" / name
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout.of(self.run.schema)
+
+    @cached_property
+    def agreement(self) -> AgreementKey:
+        return AgreementKey()
+
+    @cached_property
+    def peer(self) -> AgreementKey:
+        return AgreementKey()
+
+    @cached_property
+    def group(self) -> GroupKey:
+        return GroupKey(bytes(32))
+
+    @cached_property
+    def zeros(self) -> np.ndarray:
+        """c1 of one ciphertext."""
+        return np.zeros((1, 2, N), np.uint64)
+
+    @cached_property
+    def key(self) -> bytes:
+        """A joint key."""
+        vault = self.vault("key")
+        return (vault.site.run_folder(self.run.plan.hash) / "joint.key").read_bytes()
+
+    @cached_property
+    def state(self) -> bytes:
+        width, combinations = self.layout.width, int(np.prod(self.layout.conditions))
+        return TrainState(
+            parameters=np.zeros(sum(TrainEncoding(self.run.schema, self.run.plan).counts), np.float32),
+            singles=np.zeros(width),
+            pairs=np.zeros((width, width)),
+            prior=np.full(combinations, 1 / combinations),
+        ).to_bytes()
+
+    @cached_property
+    def ledger(self) -> bytes:
+        """A ledger of two charges."""
+        site = self.vault("ledger").site
+        for step in (MEASURE_STEP, "train-0001"):
+            site.ledger.charge(
+                self.run.plan.measure.mechanism,
+                plan=self.run.plan.hash,
+                step=step,
+                cap=Cap(epsilon=1e9, delta=1e-5),
+            )
+            site.ledger.answered(b"answer", plan=self.run.plan.hash, step=step)
+        return site.ledger.path.read_bytes()
+
+    @cached_property
+    def release(self) -> Path:
+        """A folder with a released generator."""
+        model, torch_seed = self.run.plan.model, torch.random.get_rng_state()
+        generator = Generator(self.layout, model.latent, model.generator_hidden)
+        torch.random.set_rng_state(torch_seed)
+        prior = np.full(int(np.prod(self.layout.conditions)), 1.0)
+        folder = self.scratch("honest-release")
+        ReleasedGenerator(self.run.schema, model, generator, prior, {"epsilon": 1.0}).save(folder)
+        return folder
+
+    @cached_property
+    def checkpoint(self) -> bytes:
+        """A checkpoint with everything in it but a pending sum."""
+        state = Checkpoint(path=self.scratch("honest") / "checkpoint.safetensors", plan=self.run.plan.hash)
+        state.moments, state.parameters = np.zeros(4), np.zeros(4, np.float32)
+        state.save()
+        return state.path.read_bytes()
+
+
+def build(folder: Path) -> World:
+    """Run enrolment, a ceremony and one sum among four sites, and keep what was said. Takes seconds."""
+    run = toy.run_folder(folder / "run")
+    federation = LocalFederation(run)
+    world = World(folder, run, federation)
+
+    def listen(site: str, raw: bytes) -> bytes:
+        if site == SITE:
+            world.frames[frames.read(raw, 1 << 30).header.kind] = raw
+        return raw
+
+    federation.before = federation.after = listen
+    asking, secure_sum = federation.asking(), federation.secure_sum()
+    secure_sum.attested = make_keys(asking, secure_sum, enrol(asking, run.schema))
+    shutil.copytree(federation.site_folder(SITE), folder / "enrolled" / SITE)
+    secure_sum(MEASURE_STEP, b"", MeasureEncoding(run.schema, run.plan).packing)
+    site = federation.vaults[SITE].site
+    refused = Refused(code="protocol", message="no", hint="").to_bytes()
+    for kind, step, body in (
+        (Refused.kind, MEASURE_STEP, refused),
+        (ATTESTED, PROOF_STEP, bytes(32)),
+    ):
+        world.frames[kind] = frames.sign(site.identity, kind, run.plan.hash, step, SITE, body).to_bytes()
+    for name, step, message in (
+        ("small", MEASURE_STEP, Contribution(ciphertext=b"c", tag=b"t")),
+        ("small-proof", PROOF_STEP, KeyConfirmed(attested=b"a", ciphertext=b"c", tag=b"t")),
+    ):
+        frame = frames.sign(site.identity, message.kind, run.plan.hash, step, SITE, message.to_bytes())
+        world.frames[name] = frame.to_bytes()
+    return world
