@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .crypto.parameters import MOST_SITES
+from .crypto.parameters import MOST_HOLDERS, MOST_SITES
 from .errors import ConfigError
 from .toml_file import read_model
 
@@ -47,11 +47,11 @@ class Sites(BaseModel):
 
 
 class Federation(BaseModel):
-    """threshold: key-holders needed to open a sum; key_holders: all sites if not given."""
+    """threshold: key-holders needed to open a sum; key_holders: all sites, at most 16, if not given."""
 
     model_config = _MODEL
     threshold: int = Field(ge=2)
-    key_holders: int | None = Field(default=None, ge=2)
+    key_holders: int | None = Field(default=None, ge=2, le=MOST_HOLDERS)
     min_contributors: int | None = Field(default=None, ge=3)
 
 
@@ -131,7 +131,7 @@ class SimulationConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        holders = self.federation.key_holders or self.sites.count
+        holders = self.committee["key_holders"]
         if not self.federation.threshold <= holders <= self.sites.count:
             raise ValueError(
                 f"federation: threshold {self.federation.threshold} <= key_holders {holders} "
@@ -148,6 +148,16 @@ class SimulationConfig(BaseModel):
                 f"{holders} key_holders, or two different sums could be opened in one step"
             )
         return self
+
+    @property
+    def committee(self) -> dict[str, int]:
+        """key_holders, threshold and min_contributors, with what was left out: at most 16 hold shares."""
+        federation, sites = self.federation, self.sites.count
+        return {
+            "key_holders": federation.key_holders or min(sites, MOST_HOLDERS),
+            "threshold": federation.threshold,
+            "min_contributors": federation.min_contributors or max(3, sites - 1),
+        }
 
     @classmethod
     def load(cls, path: Path) -> SimulationConfig:

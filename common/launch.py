@@ -13,11 +13,11 @@ from pathlib import Path
 APPLICATION = Path(__file__).resolve().parents[1]
 
 
-SIDES = {"site": "client.cli", "bench": "common.bench.cli"}
+SIDES = {"site": "client.cli", "bench": "common.bench.cli", "plan": "common.bench.plan"}
 
 
 def main() -> int:
-    """``fedcgan site``, ``fedcgan bench``; everything else is the coordinator's command line."""
+    """``fedcgan site``, ``bench``, ``plan``; everything else is the coordinator's command line."""
     sys.path.insert(0, str(APPLICATION))
     module = SIDES.get(sys.argv[1] if len(sys.argv) > 1 else "", "server.cli")
     if module != "server.cli":

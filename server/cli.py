@@ -18,7 +18,8 @@ from common.terminal import guarded, output, print_result
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
-    epilog="Also: fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
+    epilog="Also: fedcgan plan ... (what it will cost), fedcgan site ... (what a data steward needs), "
+    "fedcgan bench ... (measurements).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -25,7 +25,7 @@ def _bench() -> None:
 @app.command()
 def he(
     parameters: Annotated[int, typer.Option(min=1000, help="Values in an update.")] = 421_696,
-    sites: Annotated[int, typer.Option(min=3, max=32)] = 5,
+    sites: Annotated[int, typer.Option(min=3, max=16)] = 5,
     repeats: Annotated[int, typer.Option(min=1)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:

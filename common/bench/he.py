@@ -24,8 +24,10 @@ from ..crypto.identity import AgreementKey
 from ..crypto.masks import PairKeys
 from ..crypto.packing import Integers, Packing, Quantiser
 from ..crypto.parameters import Noise
+from ..crypto.ring import N
 from ..crypto.secret import KeyPiece, KeyShare
 from ..csprng import Csprng
+from ..plan import Federation
 from ..terminal import output
 from ..versions import versions
 
@@ -36,7 +38,10 @@ def measure(parameters: int, sites: int, repeats: int) -> dict[str, Any]:
     """All figures; seconds are medians over ``repeats``. Raises if a sum is not bit-equal."""
     values = np.random.default_rng(0).normal(0, 0.1, (sites, parameters))
     _, key, openers = _ceremony(sites, sites // 2 + 1)
-    ours = {f"threshold_bfv_{bits}bit": _threshold(values, bits, key, openers, repeats) for bits in (14, 18)}
+    ours = {
+        f"threshold_bfv_{bits}bit": _threshold(values, bits, key, openers, repeats, sites)
+        for bits in (14, 18)
+    }
     baselines = {
         "ckks_8192_60_40_40_shared_key": _ckks(values, 8192, [60, 40, 40], 40, repeats),
         "ckks_4096_54_55_shared_key": _ckks(values, 4096, [54, 55], 36, repeats),
@@ -105,9 +110,15 @@ def _ceremony(sites: int, least: int) -> tuple[float, bfv.PublicKey, dict[int, _
 
 
 def _threshold(
-    values: np.ndarray, bits: int, key: bfv.PublicKey, openers: dict[int, _Opener], repeats: int
+    values: np.ndarray,
+    bits: int,
+    key: bfv.PublicKey,
+    openers: dict[int, _Opener],
+    repeats: int,
+    sites: int,
 ) -> dict[str, Any]:
-    sites, count = values.shape
+    """Figures of one sum of the rows of ``values``, packed for ``sites``."""
+    contributors, count = values.shape
     packing = Packing(field_bits=bits, sites=sites, count=count)
     quantiser = Quantiser(np.full(count, 0.5), packing.max_value)
     integers = [quantiser.to_integers(row, Csprng()) for row in values]
@@ -128,7 +139,7 @@ def _threshold(
     partials = {j: opener.open(total[:, 1], subset) for j, opener in openers.items()}
 
     def combine() -> Integers:
-        return packing.unpack_sum(threshold.combine(total, partials, len(subset)), sites)
+        return packing.unpack_sum(threshold.combine(total, partials, len(subset)), contributors)
 
     combine_seconds, opened = _median(combine, repeats)
     if not np.array_equal(opened, np.sum(integers, axis=0)):
@@ -143,6 +154,35 @@ def _threshold(
         "combine_seconds": combine_seconds,
         "levels_per_value": packing.max_value + 1,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class SumSeconds:
+    """Seconds of all sums of a run: one site's contribution and opening, the server's addition of one site's
+    ciphertexts, its combination, and the key ceremony of all key-holders."""
+
+    contribute: float
+    open: float
+    add: float
+    combine: float
+    ceremony: float
+
+
+def sum_seconds(federation: Federation, sums: dict[Packing, int]) -> SumSeconds:
+    """Measured on one ciphertext and multiplied; sums: how often each packing is used."""
+    ceremony, key, openers = _ceremony(federation.key_holders, federation.threshold)
+    total = [0.0] * 4
+    for packing, times in sums.items():
+        one = Packing(
+            field_bits=packing.field_bits,
+            sites=packing.sites,
+            count=min(packing.count, packing.per_slot * (N - 1)),
+        )
+        values = np.random.default_rng(0).normal(0, 0.1, (min(2, packing.sites), one.count))
+        row = _threshold(values, one.field_bits, key, openers, repeats=3, sites=packing.sites)
+        for place, name in enumerate(("contribution", "opening", "add", "combine")):
+            total[place] += row[f"{name}_seconds"] * packing.chunks * times
+    return SumSeconds(total[0], total[1], total[2] / 2, total[3], ceremony)
 
 
 def _ckks(

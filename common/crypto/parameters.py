@@ -67,9 +67,13 @@ class Noise:
 
     @property
     def smudging(self) -> int:
-        """S: each opener adds noise uniform in [-S, S), the largest power of two with t S + B < Q / 2t."""
+        """S: each opener adds noise uniform in [-S, S). The room that Q / 2t leaves, to three binary digits.
+
+        threshold * S + B <= largest_noise(); three digits, so that few candidates are rejected.
+        """
         room: int = (largest_noise() - self.honest) // self.threshold
-        return 1 << (room.bit_length() - 1)
+        spare = room.bit_length() - 3
+        return room >> spare << spare
 
     @property
     def hiding_bits(self) -> float:

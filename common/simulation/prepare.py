@@ -94,9 +94,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     federation = Federation(
         coordinator=Party(name=COORDINATOR, identity=identity.public),
         sites=tuple(parties),
-        key_holders=config.federation.key_holders or config.sites.count,
-        threshold=config.federation.threshold,
-        min_contributors=config.federation.min_contributors or max(3, config.sites.count - 1),
+        **config.committee,
     )
     plan = make_plan(config, schema, federation, run=f"{config.name}-{uuid.uuid4().hex[:12]}")
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")

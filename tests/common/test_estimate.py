@@ -1,0 +1,93 @@
+"""``fedcgan plan estimate``: what it says is what a run then does; what cannot work is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.bench.estimate import estimate, rows
+from common.bench.stand_in import federation, plan_of
+from common.config import Federation, Sites, Training
+from common.errors import ConfigError, HeadroomError
+from common.planning import field_bits, make_plan
+from tests import toy
+from tests.federation import LocalFederation
+
+
+def planned(**changes):
+    config = toy.config(**changes)
+    return make_plan(config, toy.SCHEMA, federation(config), run="estimate")
+
+
+@pytest.fixture(scope="module")
+def foretold():
+    return estimate(planned(), toy.SCHEMA)
+
+
+def test_bytes_are_those_of_a_real_run(foretold, tmp_path):
+    run = toy.run_folder(tmp_path / "run")
+    real = LocalFederation(run)
+    state = real.coordinator().run()
+    busiest = max(count["up"] for count in state.traffic.values())
+    assert busiest == pytest.approx(foretold["bytes"]["site_up"], rel=0.05)
+    most = max(count["down"] for count in state.traffic.values())
+    assert most == pytest.approx(foretold["bytes"]["site_down"], rel=0.05)
+    assert state.contribution_bytes == pytest.approx(
+        4 * sum(entry["times"] * entry["upload_bytes"] for entry in foretold["sums"].values()), rel=0.01
+    )
+
+
+def test_it_says_what_people_ask(foretold):
+    assert foretold["epsilon"] == 3.0
+    assert foretold["headroom"]["hiding_bits"] >= foretold["headroom"]["hiding_bits_needed"] == 40
+    assert foretold["headroom"]["modulus_bits"] <= foretold["headroom"]["modulus_bits_allowed"]
+    assert all(value > 0 for value in foretold["seconds"].values())
+    assert foretold["memory_bytes"]["coordinator"] > foretold["memory_bytes"]["site"] > 50e6
+    names = [row.name for row in rows(foretold)]
+    assert {"a site sends", "a site computes", "memory", "headroom", "security"} <= set(names)
+
+
+def test_more_sites_get_wider_fields_and_rounding_never_shows():
+    for sites in (3, 10, 100, 262, 1024):
+        bits = field_bits(sites, 9.0)
+        assert ((1 << bits) - 2) // sites >= 1000
+    assert field_bits(6, 9.0) == 14
+    assert field_bits(200, 9.0) == 18
+    assert field_bits(1024, 9.0) == 28
+    with pytest.raises(HeadroomError) as refused:
+        field_bits(1024, 1e6)
+    assert "fewer sites" in refused.value.hint
+
+
+def test_impossible_plans_are_refused():
+    committee = Federation(threshold=9, key_holders=16, min_contributors=3)
+    with pytest.raises(HeadroomError, match="cannot open sums of 1000 sites"):
+        planned(sites=Sites(count=1000), federation=committee)
+    training = Training(records_per_site=10**8, rounds=0)
+    with pytest.raises(HeadroomError, match="levels"):
+        planned(sites=Sites(count=600), federation=Federation(threshold=4, key_holders=7), training=training)
+
+
+def test_a_run_folder_and_a_configuration_are_read(tmp_path):
+    run = toy.run_folder(tmp_path / "run")
+    assert plan_of(run.folder / "plan.json")[0] == run.plan
+    (run.folder / "schema.toml").write_text(toy.SCHEMA.model_copy(update={"name": "other"}).to_toml())
+    with pytest.raises(ConfigError, match="not the schema of the plan"):
+        plan_of(run.folder / "plan.json")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        plan_of(tmp_path / "none.toml")
+
+
+def test_the_command_prints_one_envelope(tmp_path):
+    (tmp_path / "toy.toml").write_text(toy.SCHEMA.to_toml())
+    (tmp_path / "study.toml").write_text(
+        '[data]\ntable = "none.csv"\nschema = "toy.toml"\n[sites]\ncount = 4\n[federation]\nthreshold = 3\n'
+        "[privacy]\nepsilon = 3.0\ndelta = 1e-5\n[training]\nrecords_per_site = 100\nrounds = 1\n"
+        "[model]\nlatent = 4\ngenerator_hidden = [8]\ndiscriminator_hidden = [8]\n"
+    )
+    command = [Path(sys.executable).parent / "fedcgan", "plan", "estimate", tmp_path / "study.toml", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["sites"] == 4
