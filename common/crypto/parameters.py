@@ -82,8 +82,11 @@ class Noise:
 
 
 def largest_noise() -> int:
-    """Noise up to which a sum decodes exactly: a coefficient rounds to its plaintext below Q / 2t."""
-    return math.prod(DATA_PRIMES) // (2 * PLAIN_MODULUS) - 1
+    """Noise up to which a sum decodes exactly: a coefficient rounds to its plaintext below Q / 2t.
+
+    Less 2**20: SEAL scales and rounds in RNS, off by about 2**-58 of a plaintext unit Q / t.
+    """
+    return math.prod(DATA_PRIMES) // (2 * PLAIN_MODULUS) - (1 << 20)
 
 
 def check(sites: int, key_holders: int, threshold: int) -> Noise:

@@ -1,4 +1,4 @@
-"""The smudging bound S: the largest number of three binary digits and zeros with tau S + B < Q / 2t.
+"""The smudging bound S: the largest number of three binary digits and zeros with tau S + B <= Q / 2t - 2^20.
 
 |s|^2 <= 2kN/3 + k^2 sqrt(N * 64 ln 2 / 2)              except with probability 2^-64
 B, the noise of an honest sum,
@@ -15,6 +15,6 @@ def smudging(sites: int, holders: int, threshold: int) -> int:
     norm = ceil(2 * holders * N / 3 + holders**2 * sqrt(N * 64 * log(2) / 2))
     tail = 42 * log(2) + log(2**20 * N)
     honest = ceil(2 * sites + sqrt(sites * norm * tail / 2))
-    room = (Q // (2 * T) - 1 - honest) // threshold
+    room = (Q // (2 * T) - 2**20 - honest) // threshold
     unit = 2 ** (room.bit_length() - 3)
     return room // unit * unit

@@ -1,0 +1,65 @@
+"""Memory stays flat over a thousand sums: whatever the library under us keeps would show."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.crypto import bfv, threshold
+from common.crypto.packing import Packing
+from common.crypto.parameters import Noise
+from common.crypto.ring import N
+from tests.crypto.test_secure_sum import pairs, parties
+
+SUMS, WARM_UP, CONTROL = 1000, 60, 60
+ALLOWED = 6 << 20  # bytes: one leaked plaintext (64 KiB) a sum would be ten times that
+PACKING = Packing(field_bits=14, sites=2, count=4 * (N - 1))
+SMUDGING = Noise(2, 3, 2).smudging
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def one_sum(number: int) -> None:
+    """Encrypt, add, open, combine: everything that touches SEAL."""
+    key, shares, _ = parties(3, 2)
+    values = np.full((2, PACKING.count), number % PACKING.max_value)
+    total = bfv.add(bfv.encrypt(key, PACKING.pack(row)) for row in values)
+    partials = {
+        j: shares[j - 1].partial_decryption(
+            total[:, 1],
+            (1, 2),
+            2,
+            SMUDGING,
+            pairs(3)[j - 1].mask((1, 2), "plan", f"step-{number}", total[:, 1]),
+        )
+        for j in (1, 2)
+    }
+    opened = PACKING.unpack_sum(threshold.combine(total, partials, 2), 2)
+    assert (opened == 2 * (number % PACKING.max_value)).all()
+
+
+def growth(count: int, leak: list[object] | None = None) -> int:
+    """Bytes more in memory after ``count`` sums than before, once warm."""
+    for number in range(WARM_UP):
+        one_sum(number)
+    before = resident()
+    for number in range(count):
+        one_sum(number)
+        if leak is not None:
+            leak.append(bfv._to_seal(np.zeros((2, 2, N), np.uint64)))
+    return resident() - before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, which only Linux has")
+def test_memory_is_flat_over_a_thousand_sums():
+    assert growth(SUMS) < ALLOWED
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, which only Linux has")
+def test_a_leak_of_one_ciphertext_a_sum_is_seen():
+    """Negative control."""
+    assert growth(CONTROL, leak=[]) > ALLOWED
