@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def simulate(
     write_table(synthetic, out / "synthetic.csv")
     generator.save(out)
     report = build(run, synthetic, config.evaluation, _costs(config, state, start))
+    report["trouble"] = [asdict(one) for one in state.trouble]
     text = json.dumps(report, indent=2)
     write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
     emit("release", 1, 1, report["epsilon"])

@@ -31,6 +31,8 @@ def print_summary(outcome: Outcome) -> None:
         f"{r['wall_seconds']:.0f} s{share} · upload {r['upload_ratio_float32']:.2f} times float32",
         highlight=False,
     )
+    for one in r["trouble"]:
+        output.print(f"[yellow]{one['site']}[/] in {one['step']}: {one['code']}", highlight=False)
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
         f"  synthetic.csv           {r['records']['synthetic']} records\n"

@@ -8,7 +8,8 @@ attaches <r, c1_i> mod each data prime, sealed so that only sites read it. A key
 Inner products are linear, so the true sum passes. Any other c1 differs from it by a vector d != 0 modulo
 some prime q, and <r, d> = 0 has probability at most 2 / 2**60 over r, which the server does not know: it
 sees neither K nor the tags (Carter and Wegman 1981, universal hashing). Only c1 is tagged, because a
-partial decryption depends on nothing else. A site that shares K with the server undoes this.
+partial decryption depends on nothing else. A site that helps the server undoes this: it can share K, or send
+as its contribution whatever makes the sum what the two want opened (SECURITY.md).
 """
 
 from __future__ import annotations
