@@ -173,7 +173,7 @@ class Answers:
             raise AlreadyOpenedError(
                 f"step {step!r} was already opened for another sum", hint="a step has one sum; retry anew"
             )
-        elif len(list(self._folder.glob(f"{step}.{Open.kind}-*"))) >= MOST_OPENINGS:
+        elif len(list(self._folder.glob(f"{step}.{Open.kind}-*[0-9]"))) >= MOST_OPENINGS:
             raise AlreadyOpenedError(
                 f"step {step!r} was opened with {MOST_OPENINGS} sets of key-holders",
                 hint="smudging hides no more of them",
@@ -197,7 +197,7 @@ class Answers:
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise StorageError(
                 f"the stored answer {path.name} is damaged",
-                hint="restore the site's folder from a backup; the step cannot be answered anew",
+                hint="start a new run; a backup would bring back an old ledger",
             ) from error
         return digest, reply
 

@@ -74,6 +74,9 @@ _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another n
 }
 
 
+_KINDS = {*_STEPS_OF_ENROLMENT, Contribute.kind, Open.kind}
+
+
 class Vault:
     """One site's vault.
 
@@ -121,6 +124,8 @@ class Vault:
         run = self.site.run_folder(plan.hash)
         answers, slot = Answers(run), _slot(frame)
         if (known := answers.recall(slot, header.step, raw)) is not None:
+            if header.kind == Contribute.kind:  # a crash may have come between keeping and writing it down
+                self.site.ledger.answered(known, plan=plan.hash, step=header.step)
             return known
         if header.kind == Contribute.kind:
             # the ceremony is over and its answers are stored
@@ -194,8 +199,10 @@ class Vault:
             raise NotApprovedError("this site holds no share of the key")
         openers = tuple(request.openers)
         distinct = {opener for opener in openers if 1 <= opener <= federation.key_holders}
-        if len(distinct) != len(openers) or len(openers) != federation.threshold:
-            raise NotEnoughSitesError(f"{federation.threshold} distinct key-holders open a sum together")
+        if not len(distinct) == len(openers) == federation.threshold or keys.index not in distinct:
+            raise NotEnoughSitesError(
+                f"{federation.threshold} distinct key-holders open a sum together, each for itself"
+            )
         self._refuse_abandoned(step, keys.folder)
         summands = self._check_summands(request.seals, step, plan)
         if len(request.tags) != len(summands):
@@ -245,6 +252,8 @@ class Vault:
 
 def _slot(frame: frames.Frame) -> str:
     """Under which name an answer is kept: a sum is opened once for each set of key-holders."""
+    if frame.header.kind not in _KINDS:
+        raise MalformedMessageError("a coordinator says no such thing")
     if frame.header.kind != Open.kind:
         return frame.header.kind
     openers = Open.from_bytes(frame.body).openers

@@ -22,6 +22,7 @@ app = ServerApp()
 
 _ONLINE_SECONDS = 120.0
 _ANSWER_SECONDS = 1800.0
+_ROLL_CALL_SECONDS = 300.0  # a site's process may have to start
 _POLL_SECONDS = 0.05
 
 
@@ -41,35 +42,43 @@ class Courier:
 
     def __init__(self, grid: Grid, federation: Federation) -> None:
         self._grid = grid
-        self._nodes = self._roll_call(federation.names, federation.min_contributors)
+        self._sites = federation.names
+        self._nodes: dict[str, int] = {}
+        self._wait_for(federation.min_contributors)
 
     def send(self, frames: Mapping[str, bytes]) -> dict[str, bytes]:
         """One frame to each named site; answers by site. A site that fails or is late is absent."""
+        self._call_roll()
         nodes = {self._nodes[site]: raw for site, raw in frames.items() if site in self._nodes}
         names = {node: site for site, node in self._nodes.items()}
-        return {names[node]: raw for node, raw in self._exchange(nodes).items()}
+        return {names[node]: raw for node, raw in self._exchange(nodes, _ANSWER_SECONDS).items()}
 
-    def _roll_call(self, sites: list[str], least: int) -> dict[str, int]:
-        """Which node carries for which site. Who a site really is, its signatures prove later.
-
-        Whoever is not there is missing from every step of this run; the protocol says how many may be.
-        """
+    def _wait_for(self, least: int) -> None:
+        """Wait until all sites are online, or at least as many as a sum needs."""
         deadline = time.monotonic() + _ONLINE_SECONDS
-        while len(nodes := list(self._grid.get_node_ids())) < len(sites):
-            if time.monotonic() > deadline:
-                break
+        while len(list(self._grid.get_node_ids())) < len(self._sites) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        answers = self._exchange(dict.fromkeys(nodes, b""))
-        found = {raw.decode("utf-8", "replace"): node for node, raw in answers.items()}
-        if len(present := set(sites) & set(found)) < least:
-            missing = ", ".join(sorted(set(sites) - present))
+        self._call_roll()
+        if len(self._nodes) < least:
+            missing = ", ".join(sorted(set(self._sites) - set(self._nodes)))
             raise NotEnoughSitesError(
-                f"{len(present)} of {len(sites)} sites are online, {least} are needed; missing: {missing}",
+                f"{len(self._nodes)} of {len(self._sites)} sites are online, {least} are needed; "
+                f"missing: {missing}",
                 hint="start them, or look at their logs; then run again",
             )
-        return {site: found[site] for site in sites if site in present}
 
-    def _exchange(self, frames: Mapping[int, bytes]) -> dict[int, bytes]:
+    def _call_roll(self) -> None:
+        """Which node carries for which site, now. Who a site really is, its signatures prove later."""
+        online = set(self._grid.get_node_ids())
+        self._nodes = {site: node for site, node in self._nodes.items() if node in online}
+        strangers = online - set(self._nodes.values())
+        if strangers and len(self._nodes) < len(self._sites):
+            answers = self._exchange(dict.fromkeys(sorted(strangers), b""), _ROLL_CALL_SECONDS)
+            for node, raw in answers.items():
+                if (name := raw.decode("utf-8", "replace")) in self._sites:
+                    self._nodes.setdefault(name, node)
+
+    def _exchange(self, frames: Mapping[int, bytes], patience: float) -> dict[int, bytes]:
         records: dict[int, object] = {}  # equal frames share one record, which Flower sends once
         messages = [
             Message(records.setdefault(id(raw), to_record(raw)), node, MESSAGE_TYPE)  # type: ignore[call-overload]
@@ -77,7 +86,7 @@ class Courier:
         ]
         waiting = dict(zip(self._grid.push_messages(messages), frames, strict=True))
         waiting.pop("", None)  # refused by Flower: the node is gone
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + patience
         answers = {}
         while waiting:
             last = time.monotonic() >= deadline

@@ -93,13 +93,16 @@ class Asking:
         assert identity is not None  # only sites of the roster were asked
         frame = frames.read(raw, LARGEST)
         frames.check(frame, identity, plan=frame.header.plan, sender=site)
-        if frame.header.kind == Refused.kind:
-            refused = Refused.from_bytes(frame.body)
-            texts = (refused.code, refused.message, refused.hint, refused.about)
-            raise RefusedError(site, *map(_printable, texts))
-        if (frame.header.kind, frame.header.step) != (reply_kind, step):
-            raise ReplayError(f"{site} answered another question", hint="its answer was replayed on its way")
-        frames.check(frame, identity, plan=self.plan.hash, sender=site)
+        unread = (frame.header.plan, frame.header.step) == ("", "")  # the site could not read our question
+        refused = frame.header.kind == Refused.kind
+        if not (refused and unread):
+            frames.check(frame, identity, plan=self.plan.hash, sender=site)
+            if frame.header.step != step or frame.header.kind not in (reply_kind, Refused.kind):
+                raise ReplayError(f"{site} answered another question", hint="its answer was replayed")
+        if refused:
+            said = Refused.from_bytes(frame.body)
+            about = "" if unread else said.about
+            raise RefusedError(site, *map(_printable, (said.code, said.message, said.hint, about)))
         return frame
 
 

@@ -20,8 +20,8 @@ from safetensors.numpy import save_file
 from common.errors import StorageError
 from common.tables import write_whole
 
-from .aggregation import PendingSum
 from .asking import Trouble
+from .opening import PendingSum
 
 _PUBLIC = (
     "enrolled",

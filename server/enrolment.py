@@ -70,9 +70,9 @@ def _prove(plan: Plan, secure_sum: SecureSum, confirmed: Replies) -> list[bytes]
     if len({read(raw, _ATTESTED_LIMIT).body for raw in attested}) != 1:
         raise CryptoError("the sites computed different joint keys", hint="start a new run")
     packing = proof_packing(len(plan.federation.sites))
-    decided = secure_sum.add(PROOF_STEP, confirmed, KeyConfirmed, packing)
-    opened = secure_sum.open(packing)
-    expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in decided.summands])
+    secure_sum.add(PROOF_STEP, confirmed, KeyConfirmed, packing)
+    opened, summands = secure_sum.open(packing)
+    expected = reduce(np.add, [proof_values(plan.hash, site, packing) for site in summands])
     if not np.array_equal(opened, expected):
         raise CryptoError("the new key does not open a known sum", hint="start a new run")
     return attested

@@ -23,6 +23,7 @@ class OpenerSearch:
         self._able = able
         self._threshold = threshold
         self._failed: list[frozenset[int]] = []
+        self._gone: set[int] = set()
 
     def __iter__(self) -> Iterator[Holders]:
         """Sets to try until nothing is left; call ``absent`` or ``failed`` after each, or stop."""
@@ -32,6 +33,7 @@ class OpenerSearch:
     def absent(self, holder: int) -> None:
         """Do not ask this one again: it did not answer, or refused."""
         self._able = tuple(other for other in self._able if other != holder)
+        self._gone.add(holder)
 
     def failed(self, openers: Holders) -> None:
         """All answered, and what they opened is no sum."""
@@ -42,7 +44,7 @@ class OpenerSearch:
         suspects = sorted(frozenset().union(*self._failed) - set(succeeded))
         for size in range(len(suspects) + 1):
             if explanations := [
-                set(group) for group in combinations(suspects, size) if self._explains(group)
+                set(group) for group in combinations(suspects, size) if self._explains(set(group))
             ]:
                 return tuple(sorted(set.intersection(*explanations)))
         return ()
@@ -50,9 +52,9 @@ class OpenerSearch:
     def _next(self) -> Holders | None:
         for size in range(len(self._able) - self._threshold + 1):
             for group in combinations(self._able, size):
-                if self._explains(group):
+                if self._explains({*group, *self._gone}):
                     return tuple(sorted([h for h in self._able if h not in group][: self._threshold]))
         return None
 
-    def _explains(self, group: Holders) -> bool:
-        return all(failed & set(group) for failed in self._failed)
+    def _explains(self, group: set[int]) -> bool:
+        return all(failed & group for failed in self._failed)

@@ -5,6 +5,7 @@ Takes ``send(messages) -> replies``, so the whole protocol runs without Flower i
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from common.contributions import MeasureEncoding, TrainEncoding, TrainState
 from common.crypto.identity import Identity
 from common.crypto.packing import Integers, Packing, Quantiser
-from common.errors import ConfigError, StepLostError
+from common.errors import ConfigError, StepLostError, StorageError
 from common.events import emit
 from common.modalities.layout import Layout
 from common.models.pair import Pair, to_vector
@@ -25,12 +26,13 @@ from common.privacy.accounting import epsilon
 from common.privacy.mechanism import Mechanism
 from common.schema import Schema
 
-from .aggregation import PendingSum, SecureSum
+from .aggregation import SecureSum
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
 from .fit import fit
 from .moments import Moments, estimate
+from .opening import PendingSum
 
 
 class Coordinator:
@@ -52,7 +54,11 @@ class Coordinator:
         self._sum = SecureSum(self._asking, self._keep, state.pending, state.garbage)
 
     def run(self) -> Checkpoint:
-        """Run what is not done yet; the finished state."""
+        """Run what is not done yet; the finished state. Raises StorageError if another one runs it."""
+        with self._alone():
+            return self._run()
+
+    def _run(self) -> Checkpoint:
         state = self._checkpoint
         if not state.enrolled:
             self._enrol()
@@ -160,9 +166,26 @@ class Coordinator:
         self._checkpoint.save()
 
     def _spent(self, rounds: int) -> float:
-        """Epsilon of the released model so far, from the plan alone."""
-        done: list[Mechanism] = [self._plan.measure.mechanism, *[self._plan.train.mechanism] * rounds]
-        return epsilon(done, self._plan.privacy.delta)
+        """Epsilon of the released model so far, every attempt counted."""
+        attempts, plan = self._checkpoint.attempts, self._plan
+        done: list[Mechanism] = [plan.measure.mechanism] * attempts.get(MEASURE_STEP, 1)
+        for number in range(1, rounds + 1):
+            done += [plan.train.mechanism] * attempts.get(train_step(number), 1)
+        return epsilon(done, plan.privacy.delta)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two coordinators of one run would decide two sums of one step."""
+        folder = self._checkpoint.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StorageError(
+                    f"another coordinator runs in {folder}", hint="wait for it, or stop it"
+                ) from error
+            yield
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

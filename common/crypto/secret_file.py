@@ -55,5 +55,5 @@ def damaged(path: Path) -> Iterator[None]:
     except ValueError as error:
         raise CryptoError(
             f"{path.name} is damaged",
-            hint="restore the site's folder from a backup; its keys exist nowhere else",
+            hint="what is in it exists nowhere else: start a new run",
         ) from error

@@ -145,9 +145,11 @@ class Ledger:
         return Receipt(_MAKER, plan, step, mechanism)
 
     def answered(self, answer: bytes, *, plan: str, step: str) -> None:
-        """Record durably that an answer to a charged step is about to leave."""
+        """Record durably that an answer to a charged step is about to leave; once for each step."""
         with self._locked() as file:
             lines, previous = self._read(file)
+            if any(isinstance(line, Answered) and (line.plan, line.step) == (plan, step) for line in lines):
+                return
             place = self._place(lines, previous, plan, step)
             self._append(file, Answered(**place, answer=hashlib.sha256(answer).hexdigest()))
 

@@ -13,7 +13,7 @@ from common.crypto.ring import DATA_LEVEL, N, to_bytes
 from common.crypto.secret_file import read_secret
 from common.plan import MEASURE_STEP
 from common.protocol import frames
-from common.protocol.messages import Contribution, Message, Open, Opened
+from common.protocol.messages import Contribution, Message, Open, Opened, Refused
 from tests.federation import LocalFederation
 
 LIMIT = 1 << 30
@@ -26,6 +26,7 @@ class Wiretap:
         self.federation = federation
         self.sent: dict[str, bytes] = {}
         self.partials: list[tuple[str, bytes]] = []
+        self.refusals: list[str] = []
         self.after: Callable[[str, bytes], bytes | None] = lambda _, raw: raw
         self.alter: Callable[[str, Open], bytes | None] | None = None
         federation.before, federation.after = self._down, self._up
@@ -71,6 +72,8 @@ class Wiretap:
             self.sent.setdefault(site, raw)
         if header.kind == Opened.kind and header.step == MEASURE_STEP:
             self.partials.append((site, raw))
+        if header.kind == Refused.kind:
+            self.refusals.append(Refused.from_bytes(frames.read(raw, LIMIT).body).code)
         return self.after(site, raw)
 
 

@@ -54,9 +54,9 @@ def test_a_coordinator_that_asks_for_something_else_gets_nothing(federations, na
     before = contributed(other)
     tap = Wiretap(federation)
     tap.alter = lambda _, request: attack(tap, request, before)
-    with pytest.raises(FedcganError) as refused:
+    with pytest.raises(FedcganError):
         federation.coordinator()._measure()
-    assert code_of(refused.value) == code
+    assert set(tap.refusals) == {code}
     assert tap.partials == []
     tap.alter = None  # nothing is lost: the honest request is answered afterwards
     federation.coordinator()._measure()
@@ -142,6 +142,24 @@ def test_a_replay_of_another_step_is_no_contribution(federation):
     assert code_of(caught.value) == "protocol-replay"
 
 
+def test_old_refusals_of_a_site_say_nothing_about_this_step(federation):
+    """A relay that kept a signed refusal of another step cannot make the coordinator give this one up."""
+    tap = Wiretap(federation)
+    coordinator = federation.coordinator()
+    stale = {}
+    for site in federation.plan.federation.names:
+        bad = tap.sign(Contribute(state=b"", attested=[]), step="train-0002")
+        stale[site] = federation.vaults[site].handle(bad)
+        assert frames.read(stale[site], LIMIT).header.kind == "refused"
+    tap.after = lambda site, _: stale[site]
+    with pytest.raises(FedcganError) as caught:
+        coordinator._measure()
+    assert code_of(caught.value) == "protocol-replay"
+    assert coordinator._checkpoint.attempts == {}
+    tap.after = lambda _, raw: raw
+    federation.coordinator()._measure()
+
+
 def test_two_different_sums_of_one_step_are_not_both_opened(lenient):
     """The coordinator shows half of the key-holders a sum without one site; both sums are true ones."""
     federation = lenient
@@ -167,9 +185,11 @@ def test_two_different_sums_of_one_step_are_not_both_opened(lenient):
         federation.coordinator()._measure()
     assert tap.partials  # key-holders answered, each for a true sum, and the answers open neither
     tap.alter = None
+    tap.refusals.clear()
     with pytest.raises(RefusedError) as refused:
         federation.coordinator()._measure()
-    assert refused.value.refusal_code in ("protocol-opened", "protocol-replay")
+    assert set(tap.refusals) >= {"protocol-replay"}  # each is bound to what it was shown first
+    assert refused.value.refusal_code == "privacy-budget"  # another attempt would be another charge
 
 
 class Liar(Vault):

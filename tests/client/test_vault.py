@@ -393,6 +393,20 @@ def test_a_coordinator_with_a_key_holder_cannot_choose_the_key(tmp_path):
     assert refusal(federation, victim, confirm, PROOF_STEP) == "protocol-signature"
 
 
+def test_an_answer_kept_before_a_crash_is_written_down_when_it_is_sent(federation, monkeypatch):
+    """The process died between keeping its answer and writing it into the ledger; then the answer is lost."""
+    site = "site-north"
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "answered", lambda *_, **__: None)
+        ask(federation, site, contribute(federation), MEASURE_STEP)
+    ask(federation, site, contribute(federation), MEASURE_STEP)
+    ask(federation, site, contribute(federation), MEASURE_STEP)
+    lines = (federation.site_folder(site) / "ledger.jsonl").read_text().splitlines()
+    assert sum('"kind":"answered"' in line for line in lines) == 1
+    shutil.rmtree(federation.run_folder(site) / "answers")
+    assert refusal(federation, site, contribute(federation), MEASURE_STEP) == "protocol-replay"
+
+
 def test_a_lost_answer_is_not_computed_again_for_the_same_charge(federation):
     site = federation.plan.federation.names[0]
     ask(federation, site, contribute(federation), MEASURE_STEP)

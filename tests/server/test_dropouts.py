@@ -13,14 +13,15 @@ from client import vault as vaults
 from client.site import Answers
 from client.vault import Vault
 from common.config import Federation, Training
-from common.crypto.packing import Quantiser
-from common.errors import NotEnoughSitesError, RefusedError, StepLostError
+from common.crypto.packing import Packing, Quantiser
+from common.errors import NotEnoughSitesError, RefusedError, StepLostError, StorageError
 from common.plan import KEYS_STEP, MEASURE_STEP, PROOF_STEP, attempt, train_step
 from common.privacy.ledger import Ledger
 from common.protocol import frames
 from common.protocol.messages import Contribute, Enrol, KeyCommit, KeyConfirm, KeyDeal, Open
 from common.simulation.prepare import Run
 from server.aggregation import SecureSum
+from server.opening import Opening, PendingSum
 from tests import toy
 from tests.federation import LocalFederation
 
@@ -87,7 +88,7 @@ class Watched(LocalFederation):
             result = honest_open(secure_sum, packing)
             if pending.step != PROOF_STEP:
                 clear = sum(self._sent[site, pending.step] for site in pending.summands)
-                assert np.array_equal(result, clear)
+                assert np.array_equal(result[0], clear)
                 self.sums.append((pending.step, pending.summands))
             return result
 
@@ -139,10 +140,10 @@ def watched(run, folder, monkeypatch) -> Watched:
 
 def victim(federation, step) -> str:
     """A key-holder that the step asks first to open."""
-    coordinator = federation.coordinator()
-    pending = type("Pending", (), {"step": step, "summands": federation.plan.federation.names})
-    first = coordinator._sum._order(pending)[0]
-    return federation.plan.federation.holders[first - 1]
+    roster = federation.plan.federation
+    pending = PendingSum(step, roster.names, [], [], np.zeros(0, np.uint64))
+    first = Opening(federation.asking(), pending, Packing(field_bits=14, sites=4, count=1), [])._order()[0]
+    return roster.holders[first - 1]
 
 
 @pytest.mark.parametrize("how", FAILURES)
@@ -230,9 +231,7 @@ def test_a_lost_step_is_retried_under_a_new_id_and_charged_anew(enrolled, tmp_pa
     with pytest.raises(RefusedError) as refused:
         federation.coordinator()._measure()
     assert refused.value.refusal_code == "privacy-budget"  # the cap leaves no room for a second attempt
-    for name in federation.plan.federation.names:
-        policy = 'records = "records.parquet"\nepsilon_cap = 9.0\ndelta = 1e-5\n'
-        (federation.site_folder(name) / "policy.toml").write_text(policy)
+    allow_more(federation)
     federation.coordinator().run()
     again = attempt(MEASURE_STEP, 2)
     assert [step for step, _ in federation.sums] == [again, TRAIN]
@@ -242,12 +241,59 @@ def test_a_lost_step_is_retried_under_a_new_id_and_charged_anew(enrolled, tmp_pa
     )
 
 
+def test_late_key_holders_are_waited_for_if_the_sum_could_not_be_opened_without_them(tmp_path, monkeypatch):
+    """Their contributions were made, so they would refuse a sum without them."""
+    training = toy.config().training.model_copy(update={"rounds": 0, "fit_steps": 1})
+    federation = Watched(
+        toy.run_folder(
+            tmp_path / "run", federation=Federation(threshold=4, min_contributors=3), training=training
+        ),
+        monkeypatch,
+    )
+    federation.failing, federation.how = ("site-east", Contribute.kind, MEASURE_STEP), "late"
+    federation.coordinator()._enrol()
+    with pytest.raises(NotEnoughSitesError, match="3 of them key-holders"):
+        federation.coordinator()._measure()
+    federation.coordinator()._measure()
+    assert federation.sums == [(MEASURE_STEP, federation.plan.federation.names)]
+
+
+def test_a_checkpoint_that_fell_back_behind_its_decision_costs_an_attempt_not_the_run(
+    enrolled, tmp_path, monkeypatch
+):
+    """Key-holders are bound to a sum that the coordinator has forgotten."""
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    backup = (federation.run.folder / "coordinator" / "checkpoint.safetensors").read_bytes()
+    federation.failing, federation.how = ("site-east", Contribute.kind, MEASURE_STEP), "offline"
+    federation.coordinator()._measure()
+    (federation.run.folder / "coordinator" / "checkpoint.safetensors").write_bytes(backup)
+    with pytest.raises(RefusedError) as refused:
+        federation.coordinator()._measure()
+    assert refused.value.refusal_code == "privacy-budget"
+    allow_more(federation)
+    federation.coordinator().run()
+    assert [step for step, _ in federation.sums] == [MEASURE_STEP, attempt(MEASURE_STEP, 2), TRAIN]
+
+
+def test_two_coordinators_do_not_run_one_plan(enrolled, tmp_path, monkeypatch):
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    with federation.coordinator()._alone(), pytest.raises(StorageError, match="another coordinator"):
+        federation.coordinator().run()
+
+
 def test_a_step_is_not_tried_without_end(enrolled, tmp_path, monkeypatch):
     federation = watched(enrolled, tmp_path / "run", monkeypatch)
     monkeypatch.setattr("server.rounds.MOST_ATTEMPTS", 1)
     spoil(federation)
     with pytest.raises(StepLostError):
         federation.coordinator()._measure()
+
+
+def allow_more(federation) -> None:
+    """Sites that have room for another attempt."""
+    for name in federation.plan.federation.names:
+        policy = 'records = "records.parquet"\nepsilon_cap = 9.0\ndelta = 1e-5\n'
+        (federation.site_folder(name) / "policy.toml").write_text(policy)
 
 
 def spoil(federation) -> None:
