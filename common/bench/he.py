@@ -20,16 +20,13 @@ from rich.table import Table
 
 from ..crypto import bfv, ring, threshold
 from ..crypto.encrypted import EncryptedUpdate
-from ..crypto.identity import AgreementKey
-from ..crypto.masks import PairKeys
 from ..crypto.packing import Integers, Packing, Quantiser
-from ..crypto.parameters import Noise
 from ..crypto.ring import N
-from ..crypto.secret import KeyPiece, KeyShare
 from ..csprng import Csprng
 from ..plan import Federation
 from ..terminal import output
 from ..versions import versions
+from .ceremony import Opener, ceremony
 
 CEREMONY_SITES = 10
 
@@ -37,7 +34,7 @@ CEREMONY_SITES = 10
 def measure(parameters: int, sites: int, repeats: int) -> dict[str, Any]:
     """All figures; seconds are medians over ``repeats``. Raises if a sum is not bit-equal."""
     values = np.random.default_rng(0).normal(0, 0.1, (sites, parameters))
-    _, key, openers = _ceremony(sites, sites // 2 + 1)
+    _, key, openers = ceremony(sites, sites // 2 + 1)
     ours = {
         f"threshold_bfv_{bits}bit": _threshold(values, bits, key, openers, repeats, sites)
         for bits in (14, 18)
@@ -58,7 +55,7 @@ def measure(parameters: int, sites: int, repeats: int) -> dict[str, Any]:
         "contribution_seconds": chosen["contribution_seconds"],
         "opening_seconds": chosen["opening_seconds"],
         "combine_seconds": chosen["combine_seconds"],
-        "ceremony_seconds": _ceremony(CEREMONY_SITES, CEREMONY_SITES // 2 + 1)[0],
+        "ceremony_seconds": ceremony(CEREMONY_SITES, CEREMONY_SITES // 2 + 1)[0],
         "ceremony_sites": CEREMONY_SITES,
         "ours": ours,
         "baselines": baselines,
@@ -75,45 +72,11 @@ def _median(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return round(median(seconds), 4), result
 
 
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    """A key-holder as in a run: its share of the key and its pair keys."""
-
-    share: KeyShare
-    pairs: PairKeys
-    smudging: int
-
-    def open(self, c1: ring.Residues, openers: tuple[int, ...]) -> ring.Residues:
-        mask = self.pairs.mask(openers, "bench", "bench", c1)
-        return self.share.partial_decryption(c1, openers, len(openers), self.smudging, mask)
-
-
-def _ceremony(sites: int, least: int) -> tuple[float, bfv.PublicKey, dict[int, _Opener]]:
-    """Key generation of all parties in one process, and the first ``least`` of them."""
-    start = time.perf_counter()
-    a = threshold.common_reference(b"bench")
-    pieces = [KeyPiece() for _ in range(sites)]
-    key = threshold.joint_key([piece.public(a) for piece in pieces], a)
-    dealt = [piece.deal(least, sites) for piece in pieces]
-    shares = {j + 1: KeyShare(j + 1, [deal[j] for deal in dealt]) for j in range(sites)}
-    agreements = [AgreementKey() for _ in range(sites)]
-    openers = {}
-    for j in range(1, sites + 1):
-        keys = {
-            m: agreements[j - 1].pair_key(agreements[m - 1].public, b"%d/%d" % (min(j, m), max(j, m)))
-            for m in range(1, sites + 1)
-            if m != j
-        }
-        openers[j] = _Opener(shares[j], PairKeys(j, keys), Noise(sites, sites, least).smudging)
-    seconds = round(time.perf_counter() - start, 4)
-    return seconds, key, {j: openers[j] for j in range(1, least + 1)}
-
-
 def _threshold(
     values: np.ndarray,
     bits: int,
     key: bfv.PublicKey,
-    openers: dict[int, _Opener],
+    openers: dict[int, Opener],
     repeats: int,
     sites: int,
 ) -> dict[str, Any]:
@@ -170,7 +133,7 @@ class SumSeconds:
 
 def sum_seconds(federation: Federation, sums: dict[Packing, int]) -> SumSeconds:
     """Measured on one ciphertext and multiplied; sums: how often each packing is used."""
-    ceremony, key, openers = _ceremony(federation.key_holders, federation.threshold)
+    seconds, key, openers = ceremony(federation.key_holders, federation.threshold)
     total = [0.0] * 4
     for packing, times in sums.items():
         one = Packing(
@@ -182,7 +145,7 @@ def sum_seconds(federation: Federation, sums: dict[Packing, int]) -> SumSeconds:
         row = _threshold(values, one.field_bits, key, openers, repeats=3, sites=packing.sites)
         for place, name in enumerate(("contribution", "opening", "add", "combine")):
             total[place] += row[f"{name}_seconds"] * packing.chunks * times
-    return SumSeconds(total[0], total[1], total[2] / 2, total[3], ceremony)
+    return SumSeconds(total[0], total[1], total[2] / 2, total[3], seconds)
 
 
 def _ckks(

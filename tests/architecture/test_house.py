@@ -60,9 +60,9 @@ def test_a_file_is_one_idea(path):
 
 def test_secrets_are_imported_only_at_the_site_and_where_one_process_plays_all():
     for secret, users in {
-        "crypto.secret": {"client/enrolment.py", "common/bench/he.py"},
+        "crypto.secret": {"client/enrolment.py", "common/bench/ceremony.py"},
         "crypto.tag": {"client/enrolment.py"},
-        "crypto.masks": {"client/enrolment.py", "common/bench/he.py"},
+        "crypto.masks": {"client/enrolment.py", "common/bench/ceremony.py"},
     }.items():
         found = {
             str(path.relative_to(ROOT))
