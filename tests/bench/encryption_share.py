@@ -50,9 +50,8 @@ class NoTag:
 def plain_sum(coordinator, step, state, encoding):
     """The server's half: ask once, add."""
     sites = coordinator._plan.federation.names
-    replies = coordinator._asking(
-        step, dict.fromkeys(sites, Contribute(state=state, attested=[])), Contribution.kind
-    )
+    request = Contribute(state=state, attested=[])
+    replies = coordinator._asking(step, dict.fromkeys(sites, request), Contribution.kind).good
     vectors = [
         np.frombuffer(Contribution.from_bytes(reply.body).ciphertext, np.float32)
         for reply in replies.values()
