@@ -60,10 +60,11 @@ from common.protocol.messages import (
 from common.schema import Schema
 
 from . import contribution
+from .answers import Answers
 from .data import load_records
 from .enrolment import Keys
 from .protection import encrypt_update
-from .site import Answers, Site
+from .site import Site
 
 _STEP = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another name

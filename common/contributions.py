@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import safetensors.numpy
@@ -16,13 +16,18 @@ from .errors import MalformedMessageError
 from .modalities.layout import Layout
 from .modalities.tabular import GramFeatures
 from .models.pair import Pair
-from .plan import Plan
+from .plan import Model, Plan
 from .schema import Schema
 
 Array = NDArray[np.float64]
 
 _STATE_LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
 _STATE_HEADER_LIMIT = 4096  # bytes; four names, shapes and offsets are 300
+
+
+@cache
+def _counts(layout: Layout, model: Model) -> tuple[int, int]:
+    return Pair.new(layout, model, seed=0).counts
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class TrainEncoding:
     @cached_property
     def counts(self) -> tuple[int, int]:
         """Parameters of generator and discriminator."""
-        return Pair.new(Layout.of(self.schema), self.plan.model, self.plan.seed).counts
+        return _counts(Layout.of(self.schema), self.plan.model)
 
     @cached_property
     def limit(self) -> Array:

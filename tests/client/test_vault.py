@@ -244,7 +244,7 @@ def test_a_step_is_opened_once(federation):
 def test_one_sum_may_be_opened_again_with_others_but_not_without_end(federation, monkeypatch):
     replies = contributions(federation)
     site = federation.plan.federation.names[0]
-    monkeypatch.setattr("client.site.MOST_OPENINGS", 2)
+    monkeypatch.setattr("client.answers.MOST_OPENINGS", 2)
     for openers in ([1, 2, 3], [1, 2, 4]):
         answer = ask(federation, site, opening(federation, replies, openers=openers), MEASURE_STEP)
         assert isinstance(answer, Opened)

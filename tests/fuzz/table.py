@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
-from client.site import Answers
+from client.answers import Answers
 from client.vault import Vault
 from common.contributions import TrainState
 from common.crypto import encrypted

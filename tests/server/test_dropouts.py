@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from client import vault as vaults
-from client.site import Answers
+from client.answers import Answers
 from client.vault import Vault
 from common.config import Federation, Training
 from common.crypto.packing import Packing, Quantiser
