@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -43,6 +44,11 @@ class Answers:
             return None
         reply = self._read(path)[1]
         return frames.read(reply, len(reply)).seal
+
+    def every(self, kind: str) -> Iterator[tuple[str, bytes]]:
+        """All stored answers of a kind: (step, reply). Raises StorageError for a damaged one."""
+        for path in sorted(self._folder.glob(f"*.{kind}")):
+            yield path.stem, self._read(path)[1]
 
     def exists(self, kind: str, step: str) -> bool:
         """Whether a step was answered."""

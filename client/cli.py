@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,12 +28,17 @@ def _site() -> None:
 @app.command()
 def budget(
     folder: Annotated[Path, typer.Argument(help="The site's folder.")],
+    check: Annotated[
+        bool, typer.Option("--verify", help="Also hold the ledger against every answer that left the site.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
-    """Everything ever spent on this site's records, verified, against the site's own cap."""
+    """Everything ever spent on this site's records, its chain checked, against the site's own cap."""
     from .site import Site
+    from .verification import verify
 
     site = Site(folder)
+    verified = verify(site) if check else None
     policy = site.policy
     entries = site.ledger.entries()
     spent = site.ledger.spent(policy.delta)
@@ -41,6 +47,7 @@ def budget(
         "epsilon_cap": policy.epsilon_cap,
         "delta": policy.delta,
         "entries": [entry.model_dump(mode="json") for entry in entries],
+        "verified": verified and asdict(verified),
     }
 
     def human() -> None:
@@ -52,6 +59,14 @@ def budget(
             text = entry.mechanism.kind + " " + " ".join(f"{k}={v:.4g}" for k, v in facts.items())
             table.add_row(str(entry.sequence), entry.time, entry.plan[:12], entry.step, text)
         output.print(table)
+        if verified:
+            output.print(
+                f"verified: {verified.charges} charges, {verified.answers} answers; "
+                f"{verified.stored} stored contributions, all in the ledger",
+                highlight=False,
+            )
+            for step in verified.unanswered:
+                output.print(f"charged, but its answer never left: {step}", highlight=False)
         output.print(f"ε spent {spent:.4f} of {policy.epsilon_cap:g} (δ = {policy.delta:g})", highlight=False)
 
     print_result(data, as_json, human)

@@ -2,7 +2,7 @@
 
 identity.key        Ed25519, mode 0600
 policy.toml         where the records are and the most that may ever be spent on them
-ledger.jsonl        everything ever spent
+ledger.jsonl        everything ever spent; ledger.head how far it goes
 approved/HASH.json  plans this site said yes to
 runs/HASH/          keys and answers of a run, mode 0700
 site.log            what happened, for the site's own eyes

@@ -83,8 +83,9 @@ class Ledger:
 
     Guarantees: when ``charge`` returns, the entry is on disk (fsync of file and folder); a crash at
     any moment can only over-count. Two processes cannot charge at once (flock). A file in which a line
-    was altered, taken out or moved raises LedgerError and nothing is charged. (One that was cut at the
-    end of a line, or replaced by an older copy of itself, cannot be told from the real one.)
+    was altered, moved or taken out, also at the end, raises LedgerError and nothing is charged: a second
+    file, ``ledger.head``, says how far it goes. (Older copies of both files together cannot be told from
+    the real ones here; a site's stored answers can tell, see ``fedcgan site budget --verify``.)
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,19 +96,19 @@ class Ledger:
         if self.path.exists():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        head = {"ledger": 1, "dataset": uuid.uuid4().hex, "unit": UNIT}
-        temporary = self.path.with_suffix(".new")
-        with open(temporary, "wb") as file:
-            file.write(_encoded(head))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        _sync_folder(self.path.parent)
+        first = _encoded({"ledger": 1, "dataset": uuid.uuid4().hex, "unit": UNIT})
+        self._write_head(0, hashlib.sha256(first).hexdigest())
+        _write_durably(self.path, first)
 
     def entries(self) -> list[Charge]:
         """All charges, verified. Raises LedgerError."""
         with self._locked() as file:
             return _charges(self._read(file)[0])
+
+    def answers(self) -> list[Answered]:
+        """Every answer that a charge paid for, verified. Raises LedgerError."""
+        with self._locked() as file:
+            return [line for line in self._read(file)[0] if isinstance(line, Answered)]
 
     def spent(self, delta: float) -> float:
         """The epsilon of everything charged so far."""
@@ -163,10 +164,32 @@ class Ledger:
         }
 
     def _append(self, file: BinaryIO, line: _Line) -> None:
+        raw = _encoded(line.model_dump())
         file.seek(0, os.SEEK_END)
-        file.write(_encoded(line.model_dump()))
+        file.write(raw)
         file.flush()
         os.fsync(file.fileno())
+        self._write_head(line.sequence, hashlib.sha256(raw).hexdigest())
+
+    def _write_head(self, lines: int, last: str) -> None:
+        """How far the ledger goes. Written after the line, so that a crash leaves it one line behind."""
+        _write_durably(self._head, _encoded({"lines": lines, "last": last}))
+
+    def _check_head(self, lines: list[bytes]) -> None:
+        """Raise LedgerError unless the ledger goes at least as far as its head, by the same line."""
+        try:
+            head = json.loads(self._head.read_bytes())
+            count, last = int(head["lines"]), str(head["last"])
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise self._damaged(f"its {self._head.name} is missing or damaged") from error
+        if not 0 <= count < len(lines):
+            raise self._damaged(f"it ends after line {len(lines)}, its {self._head.name} knows {count + 1}")
+        if hashlib.sha256(lines[count]).hexdigest() != last:
+            raise self._damaged(f"line {count + 1} is not the one that {self._head.name} knows")
+
+    @property
+    def _head(self) -> Path:
+        return self.path.with_suffix(".head")
 
     def _within(self, before: list[Any], planned: list[Any], cap: Cap) -> float:
         after = epsilon([*before, *planned], cap.delta)
@@ -210,6 +233,7 @@ class Ledger:
         for number, (entry, before) in enumerate(zip(entries, lines, strict=False), start=1):
             if entry.sequence != number or entry.previous != hashlib.sha256(before).hexdigest():
                 raise self._damaged(f"line {number + 1} does not follow from the line before it")
+        self._check_head(lines)
         return entries, hashlib.sha256(lines[-1]).hexdigest()
 
     def _damaged(self, why: str) -> LedgerError:
@@ -230,8 +254,15 @@ def _encoded(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _write_durably(path: Path, content: bytes) -> None:
+    """Replace a file whole, so that a crash leaves the old or the new one."""
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -142,6 +142,12 @@ def _written(name: str, world: World, content: bytes) -> Any:
     return path
 
 
+def _ledger(world: World, lines: bytes, head: bytes) -> Ledger:
+    path = _written("ledger.jsonl", world, lines)
+    path.with_suffix(".head").write_bytes(head)
+    return Ledger(path)
+
+
 def _release(world: World, description: bytes, weights: bytes) -> None:
     folder = world.scratch("release")
     (folder / DESCRIPTION).write_bytes(description)
@@ -219,9 +225,8 @@ DECODERS: dict[str, Decoder] = {
     "vault open": _vault("open", MEASURE_STEP),
     "answer": Decoder(_asked, lambda w: [w.frames["small"], w.frames["refused"]]),
     "refusal": Decoder(_refusal, lambda w: [w.body("refused")]),
-    "ledger": Decoder(
-        lambda w, raw: Ledger(_written("ledger.jsonl", w, raw)).entries(), lambda w: [w.ledger]
-    ),
+    "ledger": Decoder(lambda w, raw: _ledger(w, raw, w.ledger_head).entries(), lambda w: [w.ledger]),
+    "ledger head": Decoder(lambda w, raw: _ledger(w, w.ledger, raw).entries(), lambda w: [w.ledger_head]),
     "stored answer": Decoder(
         _recalled, lambda w: [msgpack.packb((hashlib.sha256(b"request").digest(), w.frames["small"]))]
     ),

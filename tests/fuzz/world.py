@@ -114,6 +114,12 @@ class World:
         return site.ledger.path.read_bytes()
 
     @cached_property
+    def ledger_head(self) -> bytes:
+        """How far it goes."""
+        assert self.ledger
+        return self.vault("ledger").site.ledger.path.with_suffix(".head").read_bytes()
+
+    @cached_property
     def release(self) -> Path:
         """A folder with a released generator."""
         model, torch_seed = self.run.plan.model, torch.random.get_rng_state()

@@ -102,12 +102,59 @@ def test_a_missing_ledger_is_not_an_empty_one(tmp_path):
 
 def test_a_line_cut_by_a_crash_is_no_charge(ledger):
     ledger.charge(SUM, plan="p", step="measure", cap=CAP)
-    whole = ledger.path.read_bytes()
+    whole, head = ledger.path.read_bytes(), head_of(ledger).read_bytes()
     ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", cap=CAP)
     half = ledger.path.read_bytes()[:-20]
     ledger.path.write_bytes(half)
+    head_of(ledger).write_bytes(head)  # the head follows the line
     assert [e.step for e in ledger.entries()] == ["measure"]
     assert ledger.path.read_bytes() == whole
+
+
+def head_of(ledger):
+    return ledger.path.with_suffix(".head")
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut at a line end", "cut in a line", "older copy", "head gone", "head altered"]
+)
+def test_a_ledger_that_ends_too_early_is_refused(ledger, damage):
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    older = ledger.path.read_bytes()
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", cap=CAP)
+    if damage == "cut in a line":
+        ledger.path.write_bytes(ledger.path.read_bytes()[:-20])
+    elif damage.startswith("head"):
+        head_of(ledger).unlink()
+        if damage == "head altered":
+            head_of(ledger).write_text('{"lines": 1, "last": "' + "0" * 64 + '"}')
+    else:
+        ledger.path.write_bytes(older)
+    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", cap=CAP)):
+        with pytest.raises(LedgerError):
+            attempt()
+
+
+def test_a_crash_between_line_and_head_loses_no_charge(ledger, monkeypatch):
+    """At every boundary of the two writes the charge is either not there at all, or counted."""
+    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    for dying in ("line", "head"):
+        step = f"dies-at-{dying}"
+
+        def die(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            if dying == "head":
+                patch.setattr(Ledger, "_write_head", die)
+            else:
+                patch.setattr(Ledger, "_append", die)
+            with pytest.raises(KeyboardInterrupt):
+                ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=step, cap=CAP)
+        counted = [entry.step for entry in ledger.entries()]
+        assert (step in counted) == (dying == "head")
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="after", cap=CAP)
+    assert [entry.step for entry in ledger.entries()] == ["measure", "dies-at-head", "after"]
 
 
 CHARGE_THEN_DIE = """

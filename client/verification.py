@@ -1,0 +1,44 @@
+"""Whether a site's ledger is whole: the chain, how far it goes, and that every answer that left is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from common.errors import LedgerError
+from common.protocol.messages import Contribute
+
+from .answers import Answers
+from .site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was checked. charges, answers: lines of the ledger; stored: contributions kept at the site, all
+    of them in the ledger; unanswered: steps that were charged and whose answer never left (a crash)."""
+
+    charges: int
+    answers: int
+    stored: int
+    unanswered: list[str]
+
+
+def verify(site: Site) -> Verified:
+    """Check a site's ledger against itself and against the answers in its run folders.
+
+    Raises LedgerError if a line was altered or is missing, or if a contribution left that the ledger does not
+    know: then an older copy was put in its place, and the budget is not what it says.
+    """
+    charges, answers = site.ledger.entries(), site.ledger.answers()
+    known, steps = {line.answer for line in answers}, {(line.plan, line.step) for line in answers}
+    stored = 0
+    for run in sorted((site.folder / "runs").glob("*")):
+        for step, reply in Answers(run).every(Contribute.kind):
+            stored += 1
+            if hashlib.sha256(reply).hexdigest() not in known:
+                raise LedgerError(
+                    f"step {step} of plan {run.name[:12]} was answered, the ledger does not know it",
+                    hint="an older copy is in its place; find the newer one before anything else is sent",
+                )
+    unanswered = [f"{c.plan[:12]} {c.step}" for c in charges if (c.plan, c.step) not in steps]
+    return Verified(len(charges), len(answers), stored, unanswered)

@@ -1,0 +1,74 @@
+"""``fedcgan site budget --verify``: an older copy of a ledger is told apart by what left the site."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client.verification import Verified, verify
+from common.errors import LedgerError
+from common.plan import MEASURE_STEP
+from common.privacy.ledger import Cap
+from tests import toy
+from tests.federation import LocalFederation
+
+STEPS = [MEASURE_STEP, "train-0001", "train-0002"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    federation = LocalFederation(toy.run_folder(tmp_path_factory.mktemp("verify") / "run"))
+    before = copy_of(federation.site_folder("site-east"))
+    federation.coordinator().run()
+    return federation, before
+
+
+def copy_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("ledger.jsonl", "ledger.head")}
+
+
+def test_a_finished_run_is_whole(finished):
+    federation, _ = finished
+    for site in federation.plan.federation.names:
+        found = verify(federation.vaults[site].site)
+        assert found == Verified(charges=3, answers=3, stored=3, unanswered=[])
+
+
+def test_an_older_copy_of_ledger_and_head_is_found_out(finished):
+    federation, before = finished
+    site = federation.vaults["site-east"].site
+    now = copy_of(site.folder)
+    try:
+        for name, content in before.items():
+            (site.folder / name).write_bytes(content)
+        assert site.ledger.entries() == []  # by themselves the two files are consistent
+        with pytest.raises(LedgerError, match="the ledger does not know it"):
+            verify(site)
+    finally:
+        for name, content in now.items():
+            (site.folder / name).write_bytes(content)
+    verify(site)
+
+
+def test_a_charge_without_an_answer_is_named(tmp_path):
+    federation = LocalFederation(toy.run_folder(tmp_path / "run"))
+    site = federation.vaults["site-east"].site
+    site.ledger.charge(
+        federation.plan.measure.mechanism,
+        plan=federation.plan.hash,
+        step=MEASURE_STEP,
+        cap=Cap(epsilon=3.0, delta=1e-5),
+    )
+    assert verify(site).unanswered == [f"{federation.plan.hash[:12]} measure"]
+
+
+def test_the_command_says_what_it_checked(finished):
+    federation, _ = finished
+    folder = federation.site_folder("site-west")
+    command = [Path(sys.executable).parent / "fedcgan", "site", "budget", folder, "--verify"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["data"]["verified"]["stored"] == 3
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "verified: 3 charges, 3 answers; 3 stored contributions, all in the ledger" in said
