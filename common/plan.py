@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -244,6 +245,13 @@ class Plan(BaseModel):
     def mechanisms(self) -> list[Mechanism]:
         """Everything a site will be charged for, in order."""
         return [self.measure.mechanism, *[self.train.mechanism] * self.train.rounds]
+
+    def charged(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
+        """What the first ``rounds`` rounds really cost a site; attempts: at steps that were tried again."""
+        done: list[Mechanism] = [self.measure.mechanism] * attempts.get(MEASURE_STEP, 1)
+        for number in range(1, rounds + 1):
+            done += [self.train.mechanism] * attempts.get(train_step(number), 1)
+        return done
 
     def packing(self, field_bits: int, count: int) -> Packing:
         """How ``count`` values of this federation travel."""

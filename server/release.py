@@ -25,7 +25,7 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint, moments: M
     pair = Pair.new(Layout.of(schema), plan.model, plan.seed)
     load(pair.generator, state.average)
     facts: dict[str, Any] = {
-        "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
+        "epsilon": rounded_up(epsilon(plan.charged(state.attempts, plan.train.rounds), plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": plan.privacy.unit,
         "plan": plan.hash,

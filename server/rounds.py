@@ -23,7 +23,6 @@ from common.modalities.layout import Layout
 from common.models.pair import Pair, to_vector
 from common.plan import MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
-from common.privacy.mechanism import Mechanism
 from common.schema import Schema
 
 from .aggregation import SecureSum
@@ -167,11 +166,7 @@ class Coordinator:
 
     def _spent(self, rounds: int) -> float:
         """Epsilon of the released model so far, every attempt counted."""
-        attempts, plan = self._checkpoint.attempts, self._plan
-        done: list[Mechanism] = [plan.measure.mechanism] * attempts.get(MEASURE_STEP, 1)
-        for number in range(1, rounds + 1):
-            done += [plan.train.mechanism] * attempts.get(train_step(number), 1)
-        return epsilon(done, plan.privacy.delta)
+        return epsilon(self._plan.charged(self._checkpoint.attempts, rounds), self._plan.privacy.delta)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

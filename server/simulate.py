@@ -93,4 +93,5 @@ def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:
         encryption_share=sum(stopwatch.seconds.values()) / wall if here else None,
         traffic=state.traffic,
         upload_ratio_float32=state.contribution_bytes / (4 * state.values_sent),
+        attempts=state.attempts,
     )

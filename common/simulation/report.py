@@ -26,6 +26,7 @@ class Costs:
 
     upload_ratio_float32: bytes of encrypted contributions / bytes of the same values as float32
     encryption_share: seconds of encryption / wall clock; None where sites run in other processes
+    attempts: at steps that were tried again, each charged
     """
 
     wall_seconds: float
@@ -34,6 +35,7 @@ class Costs:
     encryption_share: float | None
     traffic: dict[str, dict[str, int]]
     upload_ratio_float32: float
+    attempts: dict[str, int]
 
 
 def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, costs: Costs) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, cost
     plan = run.plan
     return {
         "report_version": REPORT_VERSION,
-        **_privacy(plan),
+        **_privacy(plan, costs.attempts),
         **_quality(run, synthetic, evaluation),
         "upload_ratio_float32": round(costs.upload_ratio_float32, 4),
         "encryption_share": _rounded(costs.encryption_share),
@@ -61,9 +63,9 @@ def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, cost
     }
 
 
-def _privacy(plan: Plan) -> dict[str, Any]:
+def _privacy(plan: Plan, attempts: dict[str, int]) -> dict[str, Any]:
     return {
-        "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
+        "epsilon": rounded_up(epsilon(plan.charged(attempts, plan.train.rounds), plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": UNIT,
         "sampling": "Poisson",

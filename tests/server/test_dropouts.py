@@ -16,6 +16,7 @@ from common.config import Federation, Training
 from common.crypto.packing import Packing, Quantiser
 from common.errors import NotEnoughSitesError, RefusedError, StepLostError, StorageError
 from common.plan import KEYS_STEP, MEASURE_STEP, PROOF_STEP, attempt, train_step
+from common.privacy.accounting import epsilon
 from common.privacy.ledger import Ledger
 from common.protocol import frames
 from common.protocol.messages import Contribute, Enrol, KeyCommit, KeyConfirm, KeyDeal, Open
@@ -317,3 +318,13 @@ def test_a_sum_that_is_off_by_one_is_noticed(enrolled, tmp_path, monkeypatch):
     monkeypatch.setattr(federation, "send", off_by_one)
     with pytest.raises(AssertionError):
         federation.coordinator()._measure()
+
+
+def test_a_step_that_was_tried_again_counts_in_what_is_said(enrolled, tmp_path, monkeypatch):
+    federation = watched(enrolled, tmp_path / "run", monkeypatch)
+    spoil(federation)
+    allow_more(federation)
+    state = federation.coordinator().run()
+    said = epsilon(federation.plan.charged(state.attempts, 1), federation.plan.privacy.delta)
+    site = federation.plan.federation.names[0]
+    assert said == Ledger(federation.site_folder(site) / "ledger.jsonl").spent(1e-5) > 3.5
