@@ -129,8 +129,9 @@ class Vault:
                 self.site.ledger.answered(known, plan=plan.hash, step=header.step)
             return known
         if header.kind == Contribute.kind:
-            # the ceremony is over and its answers are stored
+            # the ceremony and all steps before this one are over
             Keys(run, plan, self.site.name, self.site.identity).forget()
+            answers.shorten(header.step)
         message = self._act(header.kind, header.step, frame.body, plan, run)
         reply = self._signed(message, plan.hash, header.step)
         answers.keep(slot, header.step, raw, reply)

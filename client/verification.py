@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from common.errors import LedgerError
@@ -33,9 +32,9 @@ def verify(site: Site) -> Verified:
     known, steps = {line.answer for line in answers}, {(line.plan, line.step) for line in answers}
     stored = 0
     for run in sorted((site.folder / "runs").glob("*")):
-        for step, reply in Answers(run).every(Contribute.kind):
+        for step, digest in Answers(run).every(Contribute.kind):
             stored += 1
-            if hashlib.sha256(reply).hexdigest() not in known:
+            if digest not in known:
                 raise LedgerError(
                     f"step {step} of plan {run.name[:12]} was answered, the ledger does not know it",
                     hint="an older copy is in its place; find the newer one before anything else is sent",

@@ -485,3 +485,27 @@ def test_a_policy_with_unknown_fields_is_refused(federation):
     path.write_text(path.read_text() + "noise = false\n")
     with pytest.raises(ConfigError, match="noise"):
         _ = Site(federation.site_folder("site-north")).policy
+
+
+def test_of_earlier_steps_only_the_fact_is_kept(tmp_path):
+    """A site's disk does not grow with the rounds, and an old request is not computed anew."""
+    federation = LocalFederation(toy.run_folder(tmp_path / "run"))
+    asked = {}
+    honest = federation.send
+
+    def remember(frames_by_site):
+        for site, raw in frames_by_site.items():
+            header = frames.read(raw, 1 << 30).header
+            asked[header.kind, header.step, site] = raw
+        return honest(frames_by_site)
+
+    federation.send = remember
+    federation.coordinator().run()
+    for site, vault in federation.vaults.items():
+        stored = (federation.run_folder(site) / "answers").glob("*")
+        large = {path.name.split(".")[0] for path in stored if path.stat().st_size > 1000}
+        assert large == {"keys", "proof", "train-0002"}
+        answer = frames.read(vault.handle(asked["contribute", MEASURE_STEP, site]), 1 << 30)
+        assert Refused.from_bytes(answer.body).code == "protocol-replay"
+        again = frames.read(vault.handle(asked["contribute", "train-0002", site]), 1 << 30)
+        assert again.header.kind == "contribution"

@@ -228,7 +228,8 @@ DECODERS: dict[str, Decoder] = {
     "ledger": Decoder(lambda w, raw: _ledger(w, raw, w.ledger_head).entries(), lambda w: [w.ledger]),
     "ledger head": Decoder(lambda w, raw: _ledger(w, w.ledger, raw).entries(), lambda w: [w.ledger_head]),
     "stored answer": Decoder(
-        _recalled, lambda w: [msgpack.packb((hashlib.sha256(b"request").digest(), w.frames["small"]))]
+        _recalled,
+        lambda w: [msgpack.packb((hashlib.sha256(b"request").digest(), bytes(32), w.frames["small"]))],
     ),
     "release": Decoder(
         lambda w, raw: _release(w, raw, (w.release / WEIGHTS).read_bytes()),
