@@ -82,9 +82,9 @@ class Vault:
     """One site's vault.
 
     Guarantees: acts only on messages that the coordinator of an approved plan signed; answers a step
-    once; charges the ledger before a contribution exists; opens a step once, and only what is the sum of
-    at least ``min_contributors`` signed contributions with its own among them. Every refusal is typed
-    and says nothing about a record's value.
+    once; charges the ledger before a contribution exists; opens one sum of a step, and only what is the
+    sum of at least ``min_contributors`` signed contributions, with its own among them if it made one.
+    Every refusal is typed and says nothing about a record's value.
     """
 
     def __init__(self, folder: Path) -> None:

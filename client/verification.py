@@ -13,8 +13,11 @@ from .site import Site
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked. charges, answers: lines of the ledger; stored: contributions kept at the site, all
-    of them in the ledger; unanswered: steps that were charged and whose answer never left (a crash)."""
+    """What was checked.
+
+    charges, answers: lines of the ledger; stored: contributions of which the site keeps at least the hash,
+    all of them charged; unanswered: charged steps of which no answer is known to have left
+    """
 
     charges: int
     answers: int
@@ -25,19 +28,21 @@ class Verified:
 def verify(site: Site) -> Verified:
     """Check a site's ledger against itself and against the answers in its run folders.
 
-    Raises LedgerError if a line was altered or is missing, or if a contribution left that the ledger does not
-    know: then an older copy was put in its place, and the budget is not what it says.
+    Raises LedgerError if a line was altered or is missing, or if a contribution was made that was not
+    charged: then an older copy was put in its place, and the budget is not what it says.
     """
     charges, answers = site.ledger.entries(), site.ledger.answers()
-    known, steps = {line.answer for line in answers}, {(line.plan, line.step) for line in answers}
+    left = {(line.plan, line.step): line.answer for line in answers}
+    charged = {(line.plan, line.step) for line in charges}
     stored = 0
     for run in sorted((site.folder / "runs").glob("*")):
         for step, digest in Answers(run).every(Contribute.kind):
             stored += 1
-            if digest not in known:
+            place = (run.name, step)
+            if place not in charged or left.get(place, digest) != digest:
                 raise LedgerError(
                     f"step {step} of plan {run.name[:12]} was answered, the ledger does not know it",
                     hint="an older copy is in its place; find the newer one before anything else is sent",
                 )
-    unanswered = [f"{c.plan[:12]} {c.step}" for c in charges if (c.plan, c.step) not in steps]
+    unanswered = [f"{c.plan[:12]} {c.step}" for c in charges if (c.plan, c.step) not in left]
     return Verified(len(charges), len(answers), stored, unanswered)

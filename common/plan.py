@@ -64,7 +64,7 @@ class Federation(BaseModel):
 
     sites: the roster; the first ``key_holders`` of it, the committee, hold shares of the key
     threshold: key-holders needed to open a sum, more than half of them; fewer open nothing. Two openings of
-        one step would share a key-holder, and a key-holder opens a step once
+        one step would share a key-holder, and a key-holder opens one sum of a step
     min_contributors: contributions needed before a sum may be opened
     """
 

@@ -45,6 +45,11 @@ def guarded(app: typer.Typer) -> int:
         return _report(stopped, as_json)
     except OSError as error:
         return _report(StorageError(f"{error.strerror}: {error.filename}"), as_json)
+    except Exception as error:
+        if not as_json:
+            raise  # a fault of ours: for people its whole trace, to be reported
+        fault = FedcganError(f"{type(error).__name__}: {error}", hint="a fault of ours: please report it")
+        return _report(fault, as_json)
     return code if isinstance(code, int) else 0
 
 

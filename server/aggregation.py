@@ -1,7 +1,7 @@
 """The secure sum, seen from the server: ask, add ciphertexts, decide, have the sum opened.
 
-Exactly two messages to a site: ``Contribute`` and ``Open``. The server adds what it cannot read and
-combines what only ``threshold`` key-holders together can produce.
+Two kinds of message: ``Contribute`` to every site, ``Open`` to the key-holders that are asked. The server
+adds what it cannot read and combines what only ``threshold`` key-holders together can produce.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class SecureSum:
     """Sums that nobody can open alone.
 
     Guarantees: holds no secret of the key (an import contract keeps it so); what comes out is the
-    exact integer sum of the contributions, or a typed error. What is to be opened is decided once for
-    each step and handed to ``keep`` before anybody is asked, so that a restarted coordinator goes on with
-    the same sum, whoever is gone by then: a site opens one sum of a step.
+    exact integer sum of the contributions, or a typed error. What is to be opened is decided for each
+    step, anew only if too few would open it, and handed to ``keep`` before anybody is asked, so that a
+    restarted coordinator goes on with the same sum, whoever is gone by then: a site opens one of a step.
 
     attested: every site's word for the joint key, which each site wants to see before it contributes;
     garbage: key-holders whose partial decryptions were wrong

@@ -67,4 +67,4 @@ def _start(generator: Generator, moments: Moments, layout: Layout) -> None:
     weights = spectral_start(moments, layout, rank)
     with torch.no_grad():
         generator.output.bias.copy_(torch.from_numpy(np.log(shares)))
-        generator.linear.weight[:, :rank] = torch.from_numpy(weights.copy()).float()
+        generator.linear.weight[:, : weights.shape[1]] = torch.from_numpy(weights.copy()).float()

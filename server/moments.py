@@ -126,7 +126,7 @@ def _prior(pairs: Array, singles: Array, layout: Layout, blocks: list[slice]) ->
 
 
 def spectral_start(moments: Moments, layout: Layout, rank: int, ridge: float = 0.01) -> Array:
-    """Weights of the generator's linear path, float64[generated_width, rank].
+    """Weights of the generator's linear path, float64[generated_width, rank], or fewer columns than codes.
 
     To first order a record's probabilities are p + S W z with S the softmax's Jacobian, so W is chosen
     such that S W W' S matches the measured covariance between columns (factor analysis with the

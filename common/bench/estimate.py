@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..contributions import MeasureEncoding, TrainEncoding, TrainState
 from ..crypto import ring
@@ -48,6 +49,7 @@ _FIT_STEPS = 20  # timed; the rest of the fit is as many times that
 def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     """Everything as JSON-ready content; docs/simulate.md says what each key means."""
     measure, train = MeasureEncoding(schema, plan), TrainEncoding(schema, plan)
+    torch.set_num_threads(1)  # as in a simulation: the networks are small
     noise = plan.measure.noise_multiplier * measure.features.l2_sensitivity
     sums = {"measure": _sum(plan, measure.packing, 1, plan.measure.limit / noise, 0)}
     if plan.train.rounds:
@@ -114,7 +116,7 @@ def _bytes(plan: Plan, sums: dict[str, dict[str, Any]]) -> dict[str, int]:
     return {
         "site_up": up,
         "site_down": down,
-        "coordinator_in": into + holders * keys_up,
+        "coordinator_in": into + holders * keys_up + (sites - holders) * proof,
     }
 
 

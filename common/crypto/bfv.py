@@ -1,8 +1,8 @@
-"""The BFV scheme as TenSEAL's SEAL gives it: the only module that calls TenSEAL.
+"""The BFV scheme as TenSEAL's SEAL gives it: the only module that calls it, a benchmark's baseline aside.
 
 Ciphertexts live in NTT form as plain arrays ``uint64[chunks, 2, primes, N]``, so that sums and
-partial decryptions are element-wise. SEAL samples every secret and every encryption, transforms,
-adds, decodes and decides on security (128 bits by its own check, Albrecht et al. 2018).
+partial decryptions are element-wise, and ours. SEAL samples every secret and every encryption, transforms,
+decodes and decides on security (128 bits by its own check, Albrecht et al. 2018).
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ Every two key-holders i < j share a key P_ij. In an opening by the set J, key-ho
     mask_j = sum_{m in J, m > j} PRG(P_jm) - sum_{m in J, m < j} PRG(P_mj)   mod each data prime,
 
 where the stream depends on the plan, the step, J and the very c1 that is opened. The masks of J cancel in the
-sum; those of a smaller set, or of key-holders that were shown different sums, do not. So a sum may be opened
-again by another J when somebody in the first one fails: the partial decryptions of two sets, which would
-otherwise give away a share (lambda_j S_j c1 for two lambda_j), only ever show s c1 (after Bonawitz et al.
-2017, section 4). Masks between two honest key-holders are enough; up to t - 1 may collude.
+sum; those of a smaller set, or of key-holders that were shown different sums, do not. So what is seen of an
+opening is only s c1 plus smudging, and a sum may be opened again by another J when somebody in the first
+fails. Bare answers would say more: lambda_j is a small fraction such as 8/3, and to t - 1 colluders, who know
+the other shares, a small multiple of one answer shows 8 v + 9 e: the ciphertext's noise v modulo 9, which no
+smudging e hides. (Pairwise masks: Bonawitz et al. 2017, section 4; those between two honest key-holders are
+enough.)
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A slot of 56 bits is cut into fields. A value in [0, max_value] goes into a field, and
 ``sites * max_value <= 2**field_bits - 2``, so that no sum of at most ``sites`` values carries into
-its neighbour and no slot reaches the plaintext modulus. Slot 0 of every chunk counts contributors:
-a wrong opening passes that check with probability 2**-56.
+its neighbour and no slot reaches the plaintext modulus. Slot 0 of every chunk counts contributors: an
+opening that is wrong by accident passes that check with probability 2**-56.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Packing:
         if not counted or over.any() or padding.any() or values.max() > contributors * self.max_value:
             raise NotASumError(
                 "what was opened is not the sum of the contributions",
-                hint="too few or altered partial decryptions; the step is abandoned, nothing is lost",
+                hint="too few or altered partial decryptions; nothing was opened",
             )
         return values
 

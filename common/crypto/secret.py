@@ -99,7 +99,7 @@ class KeyShare:
 
         Guarantees: what the partials of a subset add up to says nothing of S_j beyond the sum:
         smudging is 2**40 times the noise it has to hide (Asharov et al. 2012, lemma 1). One partial by itself
-        is uniform: the mask. Without it, two partials of one c1 for two subsets would give S_j away.
+        is uniform: the mask. Without it, factors lambda_j of several subsets would tie noise and smudging.
         Raises NotEnoughSitesError unless the subset is ``threshold`` distinct key-holders with this one.
         """
         if len({*subset}) != threshold or len(subset) != threshold or self.index not in subset:

@@ -44,7 +44,7 @@ class GroupKey:
 
     @classmethod
     def of(cls, pieces: list[bytes], plan: str) -> GroupKey:
-        """K = HKDF(pieces): secret as long as one key-holder keeps its piece from the server."""
+        """K = HKDF(pieces): unpredictable if one piece is, secret until a site shows it to the server."""
         derive = HKDF(hashes.SHA256(), 32, salt=None, info=b"fedcgan/v1/group-key/" + plan.encode())
         return cls(derive.derive(b"".join(pieces)))
 

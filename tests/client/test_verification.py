@@ -10,7 +10,7 @@ import pytest
 from client.verification import Verified, verify
 from common.errors import LedgerError
 from common.plan import MEASURE_STEP
-from common.privacy.ledger import Cap
+from common.privacy.ledger import Cap, Ledger
 from tests import toy
 from tests.federation import LocalFederation
 
@@ -62,6 +62,16 @@ def test_a_charge_without_an_answer_is_named(tmp_path):
         cap=Cap(epsilon=3.0, delta=1e-5),
     )
     assert verify(site).unanswered == [f"{federation.plan.hash[:12]} measure"]
+
+
+def test_a_crash_before_an_answer_was_noted_is_no_older_copy(tmp_path, monkeypatch):
+    """The charge is there, so nothing is under-counted; whether the answer left is not known."""
+    federation = LocalFederation(toy.run_folder(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "answered", lambda *_, **__: None)
+        federation.coordinator().run()
+    found = verify(federation.vaults["site-east"].site)
+    assert (found.charges, found.stored, len(found.unanswered)) == (3, 3, 3)
 
 
 def test_the_command_says_what_it_checked(finished):

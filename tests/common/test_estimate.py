@@ -80,6 +80,16 @@ def test_a_run_folder_and_a_configuration_are_read(tmp_path):
         plan_of(tmp_path / "none.toml")
 
 
+def test_a_table_of_two_small_columns_can_be_planned_and_fitted(tmp_path):
+    """Fewer codes than the fit's start has directions."""
+    small = toy.SCHEMA.model_copy(update={"columns": toy.SCHEMA.columns[3:5]})
+    config = toy.config(evaluation=None)
+    assert (
+        estimate(make_plan(config, small, federation(config), run="small"), small)["seconds"]["one_process"]
+        > 0
+    )
+
+
 def test_the_command_prints_one_envelope(tmp_path):
     (tmp_path / "toy.toml").write_text(toy.SCHEMA.to_toml())
     (tmp_path / "study.toml").write_text(

@@ -140,8 +140,8 @@ def test_partials_of_another_set_or_of_another_sum_open_nothing():
             packing.unpack_sum(threshold.combine(total, honest | {3: wrong}, 3), 3)
 
 
-def test_a_masked_partial_is_uniform_and_an_unmasked_one_gives_the_share_away():
-    """Why masks: two unmasked partials of one c1 for two sets determine lambda S c1 up to small noise."""
+def test_masked_partials_are_uniform_and_bare_ones_are_tied_together():
+    """Why masks: in bare partials of one c1 for two sets S c1 cancels, and noise stands there bare, too."""
     key, shares, _ = parties(4, 3)
     packing = Packing(field_bits=14, sites=3, count=10)
     total = encrypted_sum(key, packing, np.ones((3, 10), np.int64))
