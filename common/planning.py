@@ -6,8 +6,8 @@ import math
 
 from .config import SimulationConfig
 from .contributions import MeasureEncoding, TrainEncoding
+from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
-from .crypto.ring import N
 from .errors import HeadroomError
 from .modalities.layout import Layout
 from .modalities.tabular import GramFeatures
@@ -124,7 +124,9 @@ def _check_size(plan: Plan, schema: Schema) -> None:
             f"the sums of this run need more than {MOST_CIPHERTEXTS} ciphertexts",
             hint="fewer rounds or smaller networks",
         )
-    longest = max(measured.chunks, trained.chunks if rounds else 0) * 30 * N
+    longest = max(measured.chunks, trained.chunks if rounds else 0) * ring.byte_length(
+        2, len(ring.DATA_PRIMES), ring.N
+    )
     if longest > LARGEST - (1 << 20):
         raise HeadroomError(
             f"a contribution would have {longest} bytes, more than a message may have",

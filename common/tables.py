@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.errors import ParserWarning
 from pyarrow.lib import ArrowException
 
+from .durable import sync_folder
 from .errors import ColumnError, DataError, StorageError
 from .schema import CategoryColumn, Schema
 
@@ -69,7 +70,7 @@ def write_whole(path: Path, write: object) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except (OSError, ArrowException) as error:
         raise StorageError(
             f"{path} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}",
@@ -77,12 +78,3 @@ def write_whole(path: Path, write: object) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -126,7 +126,7 @@ class SecureSum:
         request = Contribute(state=state, attested=self.attested)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
         replies.bad.update(excluded)
-        self.contribution_bytes += sum(len(frame.to_bytes()) for frame in replies.good.values())
+        self.contribution_bytes += sum(frame.length for frame in replies.good.values())
         self.add(step, replies, Contribution, packing)
 
     def _decide(self, pending: PendingSum | None) -> None:

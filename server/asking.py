@@ -58,13 +58,10 @@ class Asking:
 
     def __call__(self, step: str, messages: Mapping[str, Message], reply_kind: str) -> Replies:
         """Ask each site once. A wrong, altered or refused answer is that site's trouble, not everybody's."""
-        name = self.plan.federation.coordinator.name
-        sealed = {
-            site: frames.sign(
-                self.identity, message.kind, self.plan.hash, step, name, message.to_bytes()
-            ).to_bytes()
-            for site, message in messages.items()
-        }
+        # most messages go to many sites: each is signed once, and Flower then sends equal frames once
+        different = {id(message): message for message in messages.values()}
+        signed = {key: self._signed(step, message) for key, message in different.items()}
+        sealed = {site: signed[id(message)] for site, message in messages.items()}
         answers = self.send(sealed)
         replies = Replies({}, {})
         for site in messages:  # in the order asked, so that a repeated run asks the same again
@@ -78,6 +75,10 @@ class Asking:
                 replies.bad[site] = error
                 self.note(step, site, error.refusal_code if isinstance(error, RefusedError) else error.code)
         return replies
+
+    def _signed(self, step: str, message: Message) -> bytes:
+        name, body = self.plan.federation.coordinator.name, message.to_bytes()
+        return frames.sign(self.identity, message.kind, self.plan.hash, step, name, body).to_bytes()
 
     def note(self, step: str, site: str, code: str) -> None:
         """Write down what a site did not do."""
@@ -96,7 +97,7 @@ class Asking:
         unread = (frame.header.plan, frame.header.step) == ("", "")  # the site could not read our question
         refused = frame.header.kind == Refused.kind
         if not (refused and unread):
-            frames.check(frame, identity, plan=self.plan.hash, sender=site)
+            frames.check_plan(frame.header, self.plan.hash)
             if frame.header.step != step or frame.header.kind not in (reply_kind, Refused.kind):
                 raise ReplayError(f"{site} answered another question", hint="its answer was replayed")
         if refused:

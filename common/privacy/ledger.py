@@ -20,6 +20,7 @@ from typing import Annotated, Any, BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ..durable import sync_folder
 from ..errors import BudgetExceededError, LedgerError, ReplayError
 from .accounting import epsilon
 from .mechanism import Mechanism
@@ -262,8 +263,4 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

@@ -53,6 +53,11 @@ class Frame:
         """The frame without its body."""
         return Frame(self.header, self.signature, b"").to_bytes()
 
+    @property
+    def length(self) -> int:
+        """Bytes of the wire form, without making it."""
+        return 1 + sum(map(_encoded_length, (self.header._to_bytes(), self.signature, self.body)))
+
     def to_bytes(self) -> bytes:
         """The wire form."""
         return bytes(msgpack.packb((self.header._to_bytes(), self.signature, self.body)))
@@ -84,8 +89,7 @@ def read(raw: bytes, limit: int) -> Frame:
             raise ValueError
         header = Header(kind=kind, plan=plan, step=step, sender=sender, digest=digest)
         frame = Frame(header, signature, body)
-        shortest = 1 + sum(map(_encoded_length, (head, signature, body)))
-        if header._to_bytes() != head or len(raw) != shortest:  # another version, or a second encoding
+        if header._to_bytes() != head or len(raw) != frame.length:  # another version, or a second encoding
             raise ValueError
     except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedMessageError(
@@ -127,14 +131,19 @@ def _encoded_length(content: bytes) -> int:
     return len(content) + (2 if len(content) < 1 << 8 else 3 if len(content) < 1 << 16 else 5)
 
 
+def check_plan(header: Header, plan: str) -> None:
+    """Raise WrongPlanError unless the frame belongs to this plan."""
+    if header.plan != plan:
+        raise WrongPlanError("a message of another plan", hint="it was replayed from another run")
+
+
 def check(frame: Frame, identity: str, *, plan: str, sender: str, with_body: bool = True) -> Frame:
     """Return the frame if ``identity`` signed it for this plan and sender and the body is whole.
 
     Raises WrongPlanError or SignatureError.
     """
     header = frame.header
-    if header.plan != plan:
-        raise WrongPlanError("a message of another plan", hint="it was replayed from another run")
+    check_plan(header, plan)
     if header.sender != sender:
         raise SignatureError("a message from another sender")
     if with_body and hashlib.sha256(frame.body).digest() != header.digest:
