@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from common.terminal import guarded, output, print_result
+
+if TYPE_CHECKING:
+    from common.privacy.entries import Charge, Outcome
 
 app = typer.Typer(
     name="fedcgan site",
@@ -40,24 +43,26 @@ def budget(
     site = Site(folder)
     verified = verify(site) if check else None
     policy = site.policy
-    entries = site.ledger.entries()
+    entries, outcomes = site.ledger.entries(), site.ledger.outcomes()
+    unit = entries[0].unit if entries else None  # of all: a ledger takes no other
     spent = site.ledger.spent(policy.delta)
     data = {
         "epsilon_spent": spent,
         "epsilon_cap": policy.epsilon_cap,
         "delta": policy.delta,
+        "unit": unit,
         "entries": [entry.model_dump(mode="json") for entry in entries],
+        "outcomes": [outcome.model_dump(mode="json") for outcome in outcomes],
         "verified": verified and asdict(verified),
     }
 
     def human() -> None:
         table = Table(box=None, pad_edge=False)
-        for heading in ("#", "time", "plan", "step", "mechanism"):
+        for heading in ("#", "time", "plan", "step", "what"):
             table.add_column(heading)
-        for entry in entries:
-            facts = entry.mechanism.model_dump(exclude={"kind"})
-            text = entry.mechanism.kind + " " + " ".join(f"{k}={v:.4g}" for k, v in facts.items())
-            table.add_row(str(entry.sequence), entry.time, entry.plan[:12], entry.step, text)
+        lines: list[Charge | Outcome] = [*entries, *outcomes]
+        for line in sorted(lines, key=lambda line: line.sequence):
+            table.add_row(str(line.sequence), line.time, line.plan[:12], line.step or "(run)", _said(line))
         output.print(table)
         if verified:
             output.print(
@@ -67,9 +72,18 @@ def budget(
             )
             for step in verified.unanswered:
                 output.print(f"charged, but its answer never left: {step}", highlight=False)
-        output.print(f"ε spent {spent:.4f} of {policy.epsilon_cap:g} (δ = {policy.delta:g})", highlight=False)
+        about = f"δ = {policy.delta:g}" + (f", {unit}" if unit else "")
+        output.print(f"ε spent {spent:.4f} of {policy.epsilon_cap:g} ({about})", highlight=False)
 
     print_result(data, as_json, human)
+
+
+def _said(line: Charge | Outcome) -> str:
+    """What a line of the ledger says, in a few words."""
+    if line.kind == "outcome":
+        return line.outcome + (f": {line.reason}" if line.reason else "")
+    facts = line.mechanism.model_dump(exclude={"kind"})
+    return line.mechanism.kind + " " + " ".join(f"{name}={value:.4g}" for name, value in facts.items())
 
 
 def main() -> int:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from common.contributions import MeasureEncoding, TrainEncoding
-from common.crypto.packing import Packing
+from common.contributions import feature_encoding, gradient_encoding, histograms, pairs
 from common.csprng import Csprng
 from common.errors import MalformedMessageError
 from common.modalities.layout import Layout
-from common.modalities.tabular import Codes
-from common.plan import MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted, train_step
+from common.phases import EveryStep, Local
+from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted
 from common.privacy.ledger import Receipt
 from common.privacy.mechanism import Mechanism
 from common.privacy.update import PrivateUpdate
+from common.records import Records
 from common.schema import Schema
+from common.states import MeasureState
 
+from .gradient import sum_of_clipped_grads
 from .training import train_locally
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One step of a plan, as a site sees it: what it costs and how it is computed."""
+    """One step of a plan, as a site sees it: what it costs and how it is computed.
 
+    step: as planned, whichever attempt this is
+    """
+
+    step: str
     mechanism: Mechanism
-    encode: Callable[[Schema, Plan], MeasureEncoding | TrainEncoding]
-    run: Callable[[Codes, Schema, Plan, bytes, Receipt], PrivateUpdate]
-
-    def encoding(self, schema: Schema, plan: Plan) -> tuple[NDArray[np.float64], Packing]:
-        """Public bounds and packing of the step's vector."""
-        encoding = self.encode(schema, plan)
-        return encoding.limit, encoding.packing
+    run: Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]
 
 
 def task(step: str, plan: Plan) -> Task:
@@ -42,22 +40,56 @@ def task(step: str, plan: Plan) -> Task:
     planned, number = attempted(step)
     if number > MOST_ATTEMPTS:
         raise MalformedMessageError(f"a step is tried {MOST_ATTEMPTS} times at most")
-    if planned == MEASURE_STEP:
-        return Task(plan.measure.mechanism, MeasureEncoding, measure)
-    if planned in {train_step(number) for number in range(1, plan.train.rounds + 1)}:
-        return Task(plan.train.mechanism, TrainEncoding, train_locally)
-    raise MalformedMessageError(f"the plan has no step {step!r}")
+    if planned not in plan.steps:
+        raise MalformedMessageError(f"the plan has no step {step!r}")
+    return Task(planned, plan.steps[planned], _work(planned, plan))
 
 
-def measure(codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
-    """The sum of the bounded feature map over all records, plus Gaussian noise.
+def _work(step: str, plan: Plan) -> Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]:
+    if step == COUNT_STEP:
+        return count
+    if step == MEASURE_STEP:
+        return measure
+    if isinstance(plan.train, EveryStep):
+        return partial(discriminate, train=plan.train)
+    assert isinstance(plan.train, Local)
+    return partial(train_locally, train=plan.train)
 
-    Guarantees: adding or removing one record moves the sum by at most ``features.l2_sensitivity``
-    (here by exactly that); noise of noise_multiplier times it is drawn from a CSPRNG.
+
+def count(records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
+    """How often each code of each column occurs, with this site's share of integer noise.
+
+    Guarantees: a unit moves the exact values by at most 1 (L2); noise comes from a CSPRNG.
     """
     del state
-    features = MeasureEncoding(schema, plan).features
-    total = features.sum(Layout.of(schema).to_model(codes))
-    noise = Csprng().gaussian(features.count)
-    scale = plan.measure.noise_multiplier * features.l2_sensitivity
-    return PrivateUpdate(total + scale * noise, receipt)
+    phi = histograms(schema)
+    encoding = feature_encoding(phi, plan, plan.count)
+    exact = phi.sum(records.codes, records.weights)
+    return PrivateUpdate(encoding.grid.to_integers(exact, Csprng()), receipt)
+
+
+def measure(records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
+    """How often each pair of grouped codes occurs, with this site's share of integer noise.
+
+    Guarantees: a unit moves the exact values by at most 1 (L2); noise comes from a CSPRNG.
+    """
+    grouping = MeasureState.from_bytes(state, schema).grouping
+    codes = Layout.of(schema).to_model(grouping.to_groups(records.codes, schema))
+    phi = pairs(schema, plan)
+    encoding = feature_encoding(phi, plan, plan.measure)
+    exact = phi.sum(codes, records.weights)
+    return PrivateUpdate(encoding.grid.to_integers(exact, Csprng()), receipt)
+
+
+def discriminate(
+    records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt, train: EveryStep
+) -> PrivateUpdate:
+    """The sum of clipped gradients of D's real half over a Poisson sample, with a share of integer noise.
+
+    Guarantees: a unit enters with at most one record and moves the exact values by at most 1 (L2), in
+    clipping norms; sampling and noise come from a CSPRNG.
+    """
+    random = Csprng()
+    exact = sum_of_clipped_grads(records.sampled(train.sample_rate, random), schema, plan, state, train)
+    encoding = gradient_encoding(schema, plan, train)
+    return PrivateUpdate(encoding.grid.to_integers(exact, random), receipt)

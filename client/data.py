@@ -4,27 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.errors import TooFewRecordsError, TooManyRecordsError
-from common.modalities.tabular import Codes, encode
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from common.errors import ColumnError, MissingValueError, TooFewRecordsError, TooManyRecordsError
+from common.modalities.tabular import encode
 from common.plan import Plan
+from common.records import Records
 from common.schema import Schema
 from common.tables import read_table
 
 
-def load_records(path: Path, schema: Schema, plan: Plan) -> Codes:
-    """A site's records as codes, ``int64[records, columns]``.
+def load_records(path: Path, schema: Schema, plan: Plan) -> Records:
+    """A site's records as codes, grouped by the unit that the plan protects.
 
     Raises DataError's kinds; TooFew- and TooManyRecordsError do not say how many.
     """
-    codes = encode(read_table(path, schema), schema)
-    if len(codes) < plan.min_records:
+    frame = read_table(path, schema)
+    codes = encode(frame, schema)
+    records = Records.of(codes, _subjects(frame, schema.subject) if schema.subject else None)
+    what = "subjects" if schema.subject else "records"
+    if records.units < plan.min_records:
         raise TooFewRecordsError(
-            f"the site holds fewer than the {plan.min_records} records this plan needs",
+            f"the site holds fewer than the {plan.min_records} {what} this plan needs",
             hint="join a plan with a smaller min_records, or bring more records",
         )
-    if len(codes) > plan.max_records:
+    if records.units > plan.max_records:
         raise TooManyRecordsError(
-            f"the site holds more than the {plan.max_records} records this plan has room for",
+            f"the site holds more than the {plan.max_records} {what} this plan has room for",
             hint="join a plan with a larger max_records, or bring fewer records",
         )
-    return codes
+    return records
+
+
+def _subjects(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """A number for each row's subject."""
+    if name not in frame.columns:
+        raise ColumnError(
+            f"the table has no column {name!r}, by which the schema tells whose record it is",
+            hint="add it, or agree on a schema that protects single records",
+        )
+    if frame[name].isna().any():
+        raise MissingValueError(
+            f"row {int(frame[name].isna().to_numpy().argmax()) + 1}, column {name!r}: a record of nobody",
+            hint="every record needs its subject, or its rows cannot be protected together",
+        )
+    return pd.factorize(frame[name])[0]

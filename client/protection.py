@@ -1,30 +1,21 @@
-"""From a private update to the encrypted one: quantise, pack, encrypt."""
+"""From a private update to the encrypted one: pack, encrypt."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from common.crypto.bfv import PublicKey, encrypt
 from common.crypto.encrypted import EncryptedUpdate
-from common.crypto.packing import Integers, Packing, Quantiser
+from common.crypto.packing import Integers, Packing
 from common.crypto.stopwatch import timed
-from common.csprng import Csprng
 from common.privacy.update import PrivateUpdate
 
 
-def encrypt_update(
-    update: PrivateUpdate, limit: NDArray[np.float64], packing: Packing, key: PublicKey
-) -> EncryptedUpdate:
-    """Encrypt a noised update, clipped to the public ``limit`` and rounded at random.
+def encrypt_update(update: PrivateUpdate, packing: Packing, key: PublicKey) -> EncryptedUpdate:
+    """Encrypt a noised update.
 
-    Guarantees: takes only what the ledger paid for; refuses non-finite values and lost headroom.
-    Raises HeadroomError.
+    Guarantees: takes only what the ledger paid for; refuses lost headroom. Raises HeadroomError.
     """
     with timed("encrypt"):
-        quantiser = Quantiser(limit, packing.max_value)
-        integers = quantiser.to_integers(update.values, Csprng())
-        return EncryptedUpdate(encrypt(key, packing.pack(integers)))
+        return EncryptedUpdate(encrypt(key, packing.pack(update.integers)))
 
 
 def encrypt_known(values: Integers, packing: Packing, key: PublicKey) -> EncryptedUpdate:

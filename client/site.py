@@ -30,11 +30,13 @@ class Policy(BaseModel):
     """A site's own rules, which no coordinator can change.
 
     records: CSV or Parquet file, relative to the site's folder
+    dataset: a name for these records that nothing else has, 32 hexadecimal digits; the ledger bears it
     epsilon_cap, delta: the most that all runs together may spend on these records
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     records: str
+    dataset: str = Field(pattern=r"^[0-9a-f]{32}$")
     epsilon_cap: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
 
@@ -50,7 +52,15 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.name
-        self.ledger = Ledger(folder / "ledger.jsonl")
+        self._ledger: Ledger | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the records that the policy names. Raises ConfigError."""
+        dataset = self.policy.dataset
+        if self._ledger is None or self._ledger.dataset != dataset:
+            self._ledger = Ledger(self.folder / "ledger.jsonl", dataset)
+        return self._ledger
 
     @cached_property
     def identity(self) -> Identity:
@@ -112,7 +122,10 @@ class Site:
 
 
 def found(folder: Path) -> str:
-    """Set up a site's folder: its identity and an empty ledger. Returns its public key."""
+    """Set up a site's folder, in which there is a policy: its identity and an empty ledger.
+
+    Returns its public key. Raises ConfigError.
+    """
     site = Site(folder)
     site.ledger.create()
     return site.identity.public

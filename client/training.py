@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from opacus.optimizers.optimizer import _mark_as_processed
@@ -12,20 +11,27 @@ from opacus.validators import ModuleValidator
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from common.contributions import TrainState
+from common.contributions import local_encoding, pairs
 from common.csprng import Csprng
+from common.modalities.gram import GramFeatures
 from common.modalities.layout import Layout
-from common.modalities.tabular import Codes
-from common.models.moment_loss import MomentLoss, condition_one_hot
+from common.models.fakes import Fakes
+from common.models.moment_loss import MomentLoss
+from common.models.objective import generator_loss
 from common.models.pair import Pair
-from common.models.tabular import Discriminator, Generator
-from common.plan import Plan, Train
+from common.models.tabular import Discriminator, one_hot
+from common.phases import Local
+from common.plan import Plan
 from common.privacy.ledger import Receipt
 from common.privacy.update import PrivateUpdate
+from common.records import Records
 from common.schema import Schema
+from common.states import RoundState
 
 
-def train_locally(codes: Codes, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
+def train_locally(
+    records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt, train: Local
+) -> PrivateUpdate:
     """A site's update of generator and discriminator in one round: float64[parameters].
 
     Guarantees: records are touched only by ``train.local_steps`` of DP-SGD on D, with Poisson sampling at
@@ -33,46 +39,39 @@ def train_locally(codes: Codes, schema: Schema, plan: Plan, state: bytes, receip
     CSPRNG; all else is a function of the noisy D and of public things.
     """
     layout = Layout.of(schema)
-    start = TrainState.from_bytes(state, layout)
+    features = pairs(schema, plan)
+    start = RoundState.from_bytes(state, schema, features)
     pair = Pair.new(layout, plan.model, plan.seed)
     pair.load(start.parameters)
+    codes = layout.to_model(start.grouping.to_groups(records.codes, schema))
     random = torch.Generator().manual_seed(int(Csprng().below(2**62, 1)[0]))
     fakes = Fakes(pair.generator, layout, start.prior, random)
-    train_discriminator(pair.discriminator, layout.to_model(codes), layout, plan.train, fakes)
-    anchor = MomentLoss(layout, start.singles, start.pairs, start.prior, plan.measure.single_weight**2)
-    train_generator(pair, plan.train, fakes, anchor, random)
+    train_discriminator(pair.discriminator, Records(codes, records.starts), layout, train, fakes)
+    anchor = anchor_loss(start, features)
+    train_generator(pair, train, fakes, anchor)
     update = pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64)
-    return PrivateUpdate(np.nan_to_num(update, nan=0.0, posinf=0.0, neginf=0.0), receipt)
+    bounded = np.nan_to_num(update, nan=0.0, posinf=0.0, neginf=0.0)
+    quantiser = local_encoding(schema, plan, train).quantiser
+    return PrivateUpdate(quantiser.to_integers(bounded, Csprng()), receipt)
 
 
-class Fakes:
-    """Batches of generated records [B, F + C], conditions drawn from the released prior."""
-
-    def __init__(
-        self,
-        generator: Generator,
-        layout: Layout,
-        prior: NDArray[np.float64],
-        random: torch.Generator,
-    ) -> None:
-        self._generator, self._random = generator, random
-        self._prior = torch.from_numpy(prior)
-        self._grid = condition_one_hot(layout, layout.condition_grid())
-
-    def __call__(self, batch: int) -> Tensor:
-        """``batch`` one-hot records whose gradients reach the generator."""
-        drawn = torch.multinomial(self._prior, batch, replacement=True, generator=self._random)
-        conditions = self._grid[drawn]
-        noise = torch.randn((batch, self._generator.latent), generator=self._random)
-        logits = self._generator(noise, conditions)
-        sample = self._generator.columns.one_hot_sample(logits, self._random)
-        return torch.cat([sample, conditions], dim=1)
+def anchor_loss(start: RoundState, features: GramFeatures) -> MomentLoss:
+    """What holds the generator to the released moments."""
+    return MomentLoss(
+        features,
+        start.singles,
+        start.pairs,
+        start.single_precision,
+        features.pair_precision,
+        start.noise,
+        start.prior,
+    )
 
 
 class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
     """Opacus' optimiser with noise from our CSPRNG instead of torch's seeded generator."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, random: Csprng, train: Train) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, random: Csprng, train: Local) -> None:
         super().__init__(
             optimizer,
             noise_multiplier=train.noise_multiplier,
@@ -103,29 +102,31 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
 
 
 def train_discriminator(
-    discriminator: Discriminator, codes: Codes, layout: Layout, train: Train, fakes: Fakes
+    discriminator: Discriminator, records: Records, layout: Layout, train: Local, fakes: Fakes
 ) -> None:
     """``local_steps`` of DP-SGD, in place (Abadi et al. 2016, Algorithm 1).
 
     One forward on concat(real Poisson batch, a fixed number of fakes): adding or removing a record adds
     or removes one clipped gradient, so the sensitivity is ``max_grad_norm``.
-    codes: int64[records, columns] in model order
+    records: their codes grouped and in model order
     """
     ModuleValidator.validate(discriminator, strict=True)
     random = Csprng()
+    discriminator.double()  # float32 would round other records' gradients anew when one is added
     wrapped = GradSampleModule(discriminator)
     sgd = torch.optim.SGD(wrapped.parameters(), train.discriminator_learning_rate)
     optimiser = CsprngDPOptimizer(sgd, random, train)
     for _ in range(train.local_steps):
-        sampled = random.uniform(len(codes)) < train.sample_rate
+        sampled = records.sampled(train.sample_rate, random)
         with torch.no_grad():
-            batch = torch.cat([_one_hot(codes[sampled], layout), fakes(train.fakes)])
+            batch = torch.cat([one_hot(sampled, layout), fakes(train.fakes)]).double()
         batch.requires_grad_()  # Opacus' backward hooks expect it
-        real = int(sampled.sum())
+        real = len(sampled)
         optimiser.zero_grad(set_to_none=True)
         _discriminator_loss(wrapped(batch), real).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     wrapped.remove_hooks()
+    discriminator.float()
 
 
 def _discriminator_loss(logits: Tensor, real: int) -> Tensor:
@@ -135,16 +136,7 @@ def _discriminator_loss(logits: Tensor, real: int) -> Tensor:
     return softplus(signs * logits).mean()
 
 
-def _one_hot(codes: Codes, layout: Layout) -> Tensor:
-    offsets = np.concatenate([[0], np.cumsum(layout.sizes)])[:-1]
-    one_hot = np.zeros((len(codes), layout.width), np.float32)
-    np.put_along_axis(one_hot, codes + offsets, 1.0, axis=1)
-    return torch.from_numpy(one_hot)
-
-
-def train_generator(
-    pair: Pair, train: Train, fakes: Fakes, anchor: MomentLoss, random: torch.Generator
-) -> None:
+def train_generator(pair: Pair, train: Local, fakes: Fakes, anchor: MomentLoss) -> None:
     """``generator_steps`` of Adam on the non-saturating loss, held to the released moments.
 
     Touches no record: D is already private, the moments are released.
@@ -153,8 +145,8 @@ def train_generator(
     optimiser = torch.optim.Adam(parameters, train.generator_learning_rate, betas=(0.5, 0.9))
     pair.discriminator.requires_grad_(False)
     for _ in range(train.generator_steps):
-        adversarial = softplus(-pair.discriminator(fakes(train.generator_batch))).mean()
-        loss = adversarial + train.anchor * anchor(pair.generator, train.generator_batch, random)
+        adversarial = generator_loss(pair.discriminator(fakes(train.generator_batch))).mean()
+        loss = adversarial + train.anchor * anchor(pair.generator)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from common.contributions import encoding
 from common.crypto.encrypted import half_from_bytes
 from common.crypto.parameters import MOST_HOLDERS
 from common.crypto.proof import proof_packing
@@ -32,7 +33,6 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
-from common.modalities.tabular import Codes
 from common.plan import (
     ENROL_STEP,
     KEYS_STEP,
@@ -57,9 +57,10 @@ from common.protocol.messages import (
     Opened,
     Refused,
 )
+from common.records import Records
 from common.schema import Schema
 
-from . import contribution
+from . import contribution, outcomes
 from .answers import Answers
 from .data import load_records
 from .enrolment import Keys
@@ -89,7 +90,7 @@ class Vault:
 
     def __init__(self, folder: Path) -> None:
         self.site = Site(folder)
-        self._records: dict[str, Codes] = {}
+        self._records: dict[str, Records] = {}
 
     def handle(self, raw: bytes) -> bytes:
         """Answer one message; a refusal is an answer, too."""
@@ -126,7 +127,7 @@ class Vault:
         answers, slot = Answers(run), _slot(frame)
         if (known := answers.recall(slot, header.step, raw)) is not None:
             if header.kind == Contribute.kind:  # a crash may have come between keeping and writing it down
-                self.site.ledger.answered(known, plan=plan.hash, step=header.step)
+                outcomes.note_answer(self.site.ledger, known, plan, header.step)
             return known
         if header.kind == Contribute.kind:
             # the ceremony and all steps before this one are over
@@ -136,7 +137,7 @@ class Vault:
         reply = self._signed(message, plan.hash, header.step)
         answers.keep(slot, header.step, raw, reply)
         if header.kind == Contribute.kind:
-            self.site.ledger.answered(reply, plan=plan.hash, step=header.step)
+            outcomes.note_answer(self.site.ledger, reply, plan, header.step)
         self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
         return reply
 
@@ -168,31 +169,42 @@ class Vault:
         schema = Schema.from_json(request.table)
         if schema.hash != plan.schema_hash:
             raise ConfigError("the schema sent is not the schema of the plan")
+        if plan.privacy.unit != schema.unit:
+            raise ConfigError(
+                f"the plan protects {plan.privacy.unit!r}, the schema needs {schema.unit!r}",
+                hint="a schema that names a subject is for plans that protect the subject",
+            )
         write_secret(keys.folder / "schema.json", request.table)
         self._load(plan, keys.folder)
-        self.site.ledger.check(plan.mechanisms, self.site.policy.cap, plan.hash)
+        self.site.ledger.check(plan.mechanisms, self.site.policy.cap, plan.hash, plan.privacy.unit)
         return keys.enrol()
 
-    def _load(self, plan: Plan, run: Path) -> tuple[Schema, Codes]:
+    def _load(self, plan: Plan, run: Path) -> tuple[Schema, Records]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
-            codes = load_records(self.site.records, schema, plan)
-            self._records = {plan.hash: codes}
+            self._records = {plan.hash: load_records(self.site.records, schema, plan)}
         return schema, self._records[plan.hash]
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         task = contribution.task(step, plan)
         if Answers(keys.folder).opened(step):
             raise AlreadyOpenedError(f"step {step!r} was opened without us, it takes no contribution now")
-        schema, codes = self._load(plan, keys.folder)
+        schema, records = self._load(plan, keys.folder)
         joint = keys.joint(request.attested)
-        receipt = self.site.ledger.charge(task.mechanism, plan=plan.hash, step=step, cap=self.site.policy.cap)
-        update = task.run(codes, schema, plan, request.state, receipt)
-        limit, packing = task.encoding(schema, plan)
-        encrypted = encrypt_update(update, limit, packing, joint)
-        with timed("encrypt"):
-            tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)
-            return Contribution(ciphertext=encrypted.to_bytes(), tag=tag)
+        receipt = self.site.ledger.charge(
+            task.mechanism,
+            plan=plan.hash,
+            step=step,
+            cap=self.site.policy.cap,
+            unit=plan.privacy.unit,
+            sensitivity=outcomes.l2_sensitivity(step, plan),
+        )
+        with outcomes.failures(self.site.ledger, plan, step):
+            update = task.run(records, schema, plan, request.state, receipt)
+            encrypted = encrypt_update(update, encoding(task.step, schema, plan).packing, joint)
+            with timed("encrypt"):
+                tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)
+                return Contribution(ciphertext=encrypted.to_bytes(), tag=tag)
 
     def _open(self, request: Open, step: str, plan: Plan, keys: Keys) -> Message:
         """Give our partial decryption of a sum, after all checks."""
@@ -214,7 +226,7 @@ class Vault:
             packing = proof_packing(len(federation.sites))
         else:
             schema = Schema.from_json(read_secret(keys.folder / "schema.json"))
-            packing = contribution.task(step, plan).encoding(schema, plan)[1]
+            packing = encoding(contribution.task(step, plan).step, schema, plan).packing
         with timed("open"):
             c1 = half_from_bytes(request.c1, packing.chunks)
             keys.group().check(c1, tags, plan.hash, step)

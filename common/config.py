@@ -47,51 +47,71 @@ class Sites(BaseModel):
 
 
 class Federation(BaseModel):
-    """threshold: key-holders needed to open a sum; key_holders: all sites, at most 16, if not given."""
+    """threshold: key-holders needed to open a sum; key_holders: all sites, at most 16, if not given.
+
+    collusion: sites that may pool what they know; 1 if not given, all but one with schedule ``local``
+    """
 
     model_config = _MODEL
     threshold: int = Field(ge=2)
     key_holders: int | None = Field(default=None, ge=2, le=MOST_HOLDERS)
     min_contributors: int | None = Field(default=None, ge=3)
+    collusion: int | None = Field(default=None, ge=0)
 
 
 class Privacy(BaseModel):
-    """The target for everything together: add/remove one record, full noise at every site.
+    """The target for everything together: add/remove one record, or one subject if the schema names it.
 
     measure_share: how much of epsilon the measure phase may use alone; the rest is for training
+    count_share: how much of the measure phase goes to its histograms (of 1 / noise variance)
     """
 
     model_config = _MODEL
     epsilon: float
     delta: float
     measure_share: float = Field(default=0.95, gt=0, lt=1)
+    count_share: float = Field(default=0.35, gt=0, lt=1)
 
 
 Width = Annotated[int, Field(ge=1, le=65536)]
 
 
 class Model(BaseModel):
-    """Sizes of the networks."""
+    """Sizes of the networks; latents: points of the latent space, latent: its dimension.
+
+    latents is 2048 / combinations of conditions, at least 128, if not given
+    """
 
     model_config = _MODEL
+    latents: int | None = Field(default=None, ge=1, le=65536)
     latent: int = Field(default=32, ge=1, le=4096)
-    generator_hidden: tuple[Width, ...] = Field(default=(192, 192), min_length=1, max_length=6)
+    generator_hidden: tuple[Width, ...] = Field(default=(128, 128), min_length=1, max_length=6)
     discriminator_hidden: tuple[Width, ...] = Field(default=(160, 160), min_length=1, max_length=6)
 
 
 class Training(BaseModel):
     """records_per_site: what every site holds at least; public, declared, never counted.
 
+    most_records_per_site: what any site holds at most, 20 times as many if not given
+    Where the schema names a subject, records are subjects here.
+    schedule: ``moments`` (no adversarial phase), ``every-step`` (each step of D a secure sum, noise shared
+        between the sites), or ``local`` (the whole noise at every site, few rounds)
+    rounds: of ``local``, or steps of ``every-step``
+    generator_steps: for each round of ``local`` (10 if not given) or step of ``every-step`` (2)
     sample_rate: probability with which a record enters a step
+    split: conditions for whose combinations all counts are taken separately; chosen by size if not given
     """
 
     model_config = _MODEL
-    records_per_site: int = Field(ge=50)
-    rounds: int = Field(default=5, ge=0, le=9999)
+    records_per_site: int = Field(ge=1)
+    most_records_per_site: int | None = Field(default=None, ge=1)
+    schedule: Literal["moments", "every-step", "local"] = "moments"
+    rounds: int = Field(default=0, ge=0, le=9999)
+    split: tuple[str, ...] | None = None
     local_steps: int = Field(default=20, ge=1)
-    generator_steps: int = Field(default=10, ge=0)
+    generator_steps: int | None = Field(default=None, ge=0)
     sample_rate: float = Field(default=0.02, gt=0, le=1)
-    fit_steps: int = Field(default=2000, ge=1)
+    fit_steps: int = Field(default=800, ge=1)
 
 
 class Evaluation(BaseModel):
@@ -147,16 +167,28 @@ class SimulationConfig(BaseModel):
                 f"federation: threshold {self.federation.threshold} must be more than half of "
                 f"{holders} key_holders, or two different sums could be opened in one step"
             )
+        training = self.training
+        allowed = {"moments": training.rounds == 0, "every-step": training.rounds > 0, "local": True}
+        if not allowed[training.schedule]:
+            raise ValueError(
+                f"training: schedule {training.schedule!r} with {training.rounds} rounds; "
+                "'moments' has none, 'every-step' at least one"
+            )
+        if (training.most_records_per_site or training.records_per_site) < training.records_per_site:
+            raise ValueError("training: most_records_per_site is less than records_per_site")
         return self
 
     @property
     def committee(self) -> dict[str, int]:
-        """key_holders, threshold and min_contributors, with what was left out: at most 16 hold shares."""
+        """key_holders, threshold, min_contributors, collusion, with what was left out."""
         federation, sites = self.federation, self.sites.count
+        least = federation.min_contributors or max(3, sites - 1)
+        collusion = least - 1 if self.training.schedule == "local" else 1
         return {
             "key_holders": federation.key_holders or min(sites, MOST_HOLDERS),
             "threshold": federation.threshold,
-            "min_contributors": federation.min_contributors or max(3, sites - 1),
+            "min_contributors": least,
+            "collusion": collusion if federation.collusion is None else federation.collusion,
         }
 
     @classmethod

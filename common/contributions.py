@@ -2,131 +2,151 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Protocol
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
-from .crypto.packing import Packing
-from .errors import MalformedMessageError
+from .crypto.packing import Integers, Packing, Quantiser
+from .modalities.feature_map import FeatureMap
+from .modalities.gram import GramFeatures
+from .modalities.histograms import HistogramFeatures
 from .modalities.layout import Layout
-from .modalities.tabular import GramFeatures
 from .models.pair import Pair
-from .plan import Model, Plan
+from .phases import Count, EveryStep, Local, Measure, Model
+from .plan import COUNT_STEP, MEASURE_STEP, Plan
+from .privacy.integer_noise import NoiseGrid
 from .schema import Schema
 
 Array = NDArray[np.float64]
 
-_STATE_LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
-_STATE_HEADER_LIMIT = 4096  # bytes; four names, shapes and offsets are 300
+
+class Encoding(Protocol):
+    """How a step's values become integers and the sum of integers becomes values."""
+
+    @property
+    def packing(self) -> Packing:
+        """How the integers travel."""
+
+    def sum_to_values(self, sums: Integers, contributors: int) -> Array:
+        """The opened sum in the unit of the values: float64[count]."""
+
+
+@dataclass(frozen=True)
+class NoisySum:
+    """A sum whose noise is shared between the sites: exact values in, integers with a share of noise out.
+
+    A unit moves the sum by at most 1 (L2); noise_multiplier is the whole noise's standard deviation.
+    count: values; low, high: public bounds of a site's value, before noise
+    """
+
+    plan: Plan
+    count: int
+    low: float
+    high: float
+    noise_multiplier: float
+    field_bits: int
+
+    @cached_property
+    def packing(self) -> Packing:
+        """How the integers travel."""
+        return self.plan.packing(self.field_bits, self.count)
+
+    @cached_property
+    def grid(self) -> NoiseGrid:
+        """How values become integers."""
+        return NoiseGrid(
+            low=self.low,
+            high=self.high,
+            noise=self.noise_multiplier,
+            shares=self.plan.federation.shares,
+            max_value=self.packing.max_value,
+        )
+
+    def sum_to_values(self, sums: Integers, contributors: int) -> Array:
+        """The opened sum, noise included: float64[count]."""
+        return self.grid.sum_to_values(sums, contributors)
+
+
+@dataclass(frozen=True)
+class LocalSum:
+    """A sum of updates that each carry the whole noise already: rounded at random to the grid.
+
+    limit: float64[count], public
+    """
+
+    limit: Array
+    packing: Packing
+
+    @property
+    def quantiser(self) -> Quantiser:
+        """How values become integers."""
+        return Quantiser(self.limit, self.packing.max_value)
+
+    def sum_to_values(self, sums: Integers, contributors: int) -> Array:
+        """The opened sum: float64[count]."""
+        return self.quantiser.sum_to_values(sums, contributors)
+
+
+def histograms(schema: Schema) -> HistogramFeatures:
+    """The feature map of the first sum."""
+    return HistogramFeatures(tuple(schema.sizes))
+
+
+def pairs(schema: Schema, plan: Plan) -> GramFeatures:
+    """The feature map of the second sum."""
+    layout = Layout.of(schema)
+    names = [schema.columns[i].name for i in layout.order]
+    split = tuple(sorted(names.index(name) for name in plan.measure.split))
+    return GramFeatures(layout, split, plan.measure.power)
+
+
+def feature_encoding(phi: FeatureMap, plan: Plan, phase: Count | Measure) -> NoisySum:
+    """The sum of a feature map over the units of a site."""
+    high = plan.max_records * phi.largest
+    return NoisySum(plan, phi.count, 0.0, high, phase.noise_multiplier, phase.field_bits)
+
+
+def gradient_encoding(schema: Schema, plan: Plan, train: EveryStep) -> NoisySum:
+    """The sum of clipped gradients of D, in clipping norms."""
+    count, limit = counts(schema, plan)[1], train.sum_limit
+    return NoisySum(plan, count, -limit, limit, train.noise_multiplier, train.field_bits)
+
+
+def local_encoding(schema: Schema, plan: Plan, train: Local) -> LocalSum:
+    """A site's updates of generator and discriminator, bounded by how far the optimisers can reasonably go.
+
+    Discriminator (plain SGD): ``update_limit`` standard deviations of the accumulated noise, learning rate *
+    noise * sqrt(steps). Generator (Adam, betas 0.5 and 0.9): a step moves a coordinate by at most 1.58
+    learning rates (Kingma and Ba 2015, section 2.1).
+    """
+    noise = train.noise_multiplier * train.max_grad_norm / train.expected_batch_size
+    generator = 1.6 * train.generator_learning_rate * max(1, train.generator_steps)
+    discriminator = train.discriminator_learning_rate * noise * train.local_steps**0.5
+    parameters = counts(schema, plan)
+    limit = np.repeat([generator, train.update_limit * discriminator], parameters)
+    return LocalSum(limit, plan.packing(train.field_bits, sum(parameters)))
+
+
+def encoding(step: str, schema: Schema, plan: Plan) -> Encoding:
+    """The encoding of a step of the plan."""
+    if step == COUNT_STEP:
+        return feature_encoding(histograms(schema), plan, plan.count)
+    if step == MEASURE_STEP:
+        return feature_encoding(pairs(schema, plan), plan, plan.measure)
+    assert plan.train is not None
+    if isinstance(plan.train, EveryStep):
+        return gradient_encoding(schema, plan, plan.train)
+    return local_encoding(schema, plan, plan.train)
+
+
+def counts(schema: Schema, plan: Plan) -> tuple[int, int]:
+    """Parameters of generator and discriminator."""
+    return _counts(Layout.of(schema), plan.model)
 
 
 @cache
 def _counts(layout: Layout, model: Model) -> tuple[int, int]:
     return Pair.new(layout, model, seed=0).counts
-
-
-@dataclass(frozen=True)
-class MeasureEncoding:
-    """The noisy sum of feature maps: float64[features.count]."""
-
-    schema: Schema
-    plan: Plan
-
-    @cached_property
-    def features(self) -> GramFeatures:
-        """The bounded feature map of this schema."""
-        return GramFeatures(Layout.of(self.schema).sizes, self.plan.measure.single_weight)
-
-    @cached_property
-    def limit(self) -> Array:
-        """Public bound of each noisy value."""
-        return self.plan.measure.limit * self.features.weights
-
-    @cached_property
-    def packing(self) -> Packing:
-        """How it travels."""
-        return self.plan.packing(self.plan.measure.field_bits, self.features.count)
-
-
-@dataclass(frozen=True)
-class TrainEncoding:
-    """A site's updates of generator and discriminator: float64[parameters]."""
-
-    schema: Schema
-    plan: Plan
-
-    @cached_property
-    def counts(self) -> tuple[int, int]:
-        """Parameters of generator and discriminator."""
-        return _counts(Layout.of(self.schema), self.plan.model)
-
-    @cached_property
-    def limit(self) -> Array:
-        """Public bound of each coordinate: the distance the optimisers can reasonably go.
-
-        Discriminator (plain SGD): ``update_limit`` standard deviations of the accumulated noise,
-        learning rate * noise * sqrt(steps). Generator (Adam, betas 0.5 and 0.9): a step moves a
-        coordinate by at most 1.58 learning rates (Kingma and Ba 2015, section 2.1).
-        """
-        train = self.plan.train
-        noise = train.noise_multiplier * train.max_grad_norm / train.expected_batch_size
-        generator = 1.6 * train.generator_learning_rate * max(1, train.generator_steps)
-        discriminator = train.discriminator_learning_rate * noise * train.local_steps**0.5
-        return np.repeat([generator, train.update_limit * discriminator], self.counts)
-
-    @cached_property
-    def packing(self) -> Packing:
-        """How it travels."""
-        return self.plan.packing(self.plan.train.field_bits, sum(self.counts))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainState:
-    """The public state a training round starts from.
-
-    parameters: generator, then discriminator, float32; singles, pairs, prior: released moments
-    """
-
-    parameters: NDArray[np.float32]
-    singles: Array
-    pairs: Array
-    prior: Array
-
-    def to_bytes(self) -> bytes:
-        """safetensors."""
-        tensors = {
-            "parameters": self.parameters,
-            "singles": self.singles.astype(np.float32),
-            "pairs": self.pairs.astype(np.float32),
-            "prior": self.prior.astype(np.float32),
-        }
-        return safetensors.numpy.save(tensors)
-
-    @classmethod
-    def from_bytes(cls, raw: bytes, layout: Layout) -> TrainState:
-        """Raises MalformedMessageError unless the shapes fit the layout."""
-        if int.from_bytes(raw[:8], "little") > _STATE_HEADER_LIMIT:
-            raise MalformedMessageError("a training state with too long a header")
-        try:
-            tensors = safetensors.numpy.load(raw)
-            arrays = [tensors[name] for name in ("parameters", "singles", "pairs", "prior")]
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise MalformedMessageError("this is no state of a training round") from error
-        expected = [(layout.width,), (layout.width, layout.width), (math.prod(layout.conditions),)]
-        if [array.shape for array in arrays[1:]] != expected or arrays[0].ndim != 1:
-            raise MalformedMessageError("a training state of other shapes")
-        if any(array.dtype != np.float32 for array in arrays):
-            raise MalformedMessageError("a training state of another type than float32")
-        with np.errstate(invalid="ignore"):  # a signalling NaN warns in any comparison; it fails this one
-            if not all((np.abs(array) <= _STATE_LIMIT).all() for array in arrays):
-                raise MalformedMessageError(f"a training state beyond {_STATE_LIMIT:g}, or not finite")
-        parameters = arrays[0]
-        singles, pairs, prior = (array.astype(np.float64) for array in arrays[1:])
-        if (prior < 0).any() or prior.sum() <= 0:
-            raise MalformedMessageError("a training state whose prior is no distribution")
-        return cls(parameters=parameters, singles=singles, pairs=pairs, prior=prior)

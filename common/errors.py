@@ -110,9 +110,21 @@ class BudgetExceededError(PrivacyError):
 
 
 class LedgerError(PrivacyError):
-    """The ledger is damaged, missing or belongs to other records."""
+    """The ledger is damaged or missing."""
 
     code = "privacy-ledger"
+
+
+class ForeignLedgerError(LedgerError):
+    """The ledger is that of another data set; nothing was charged."""
+
+    code = "ledger-foreign"
+
+
+class MixedUnitsError(PrivacyError):
+    """The ledger's charges protect another unit than the one asked for; nothing was charged."""
+
+    code = "unit-mixed"
 
 
 class ProtocolError(FedcganError):

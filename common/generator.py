@@ -21,16 +21,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from .errors import ConfigError, StorageError
+from .errors import ConfigError, MalformedMessageError, StorageError
+from .modalities.grouping import Grouping, evenly
 from .modalities.layout import Layout
 from .modalities.tabular import Codes, decode
-from .models.moment_loss import condition_one_hot
-from .models.tabular import Generator
-from .plan import Model
+from .models.tabular import Generator, condition_one_hot
+from .phases import Model
 from .schema import Schema
 from .tables import write_whole
 
-FORMAT = "fedcgan-generator-1"
+FORMAT = "fedcgan-generator-2"
 WEIGHTS, DESCRIPTION = "generator.safetensors", "generator.json"
 _WEIGHTS_LIMIT, _DESCRIPTION_LIMIT = 1 << 30, 1 << 24  # bytes
 _BATCH = 65536
@@ -41,6 +41,7 @@ class ReleasedGenerator:
     """A generator with the schema and the released prior of its conditions.
 
     prior: share of each combination of conditions, float64[combinations]
+    grouping: how the codes the generator draws are shared out to those of the schema
     facts: what the release says about itself: epsilon, delta, unit, plan
     """
 
@@ -48,6 +49,7 @@ class ReleasedGenerator:
     model: Model
     generator: Generator
     prior: NDArray[np.float64]
+    grouping: Grouping
     facts: dict[str, Any]
 
     def sample(self, count: int, where: dict[str, str], seed: int) -> pd.DataFrame:
@@ -55,40 +57,62 @@ class ReleasedGenerator:
 
         Raises UnknownConditionError naming the allowed values.
         """
-        return decode(self.codes(count, where, seed), self.schema, np.random.default_rng(seed))
+        random = np.random.default_rng(seed)
+        codes = self.grouping.to_codes(self.groups(count, where, seed), self.schema, random)
+        return decode(codes, self.schema, random)
 
-    def codes(self, count: int, where: dict[str, str], seed: int) -> Codes:
-        """The same as codes in schema order, int64[count, columns]."""
+    def groups(self, count: int, where: dict[str, str], seed: int) -> Codes:
+        """The same as grouped codes in schema order, int64[count, columns].
+
+        Conditions, latents and codes are spread evenly instead of drawn independently, so that shares of the
+        sample are those of the generator up to rounding.
+        """
         layout = Layout.of(self.schema)
-        conditions = self._conditions(layout, count, where, np.random.default_rng(seed))
-        random = torch.Generator().manual_seed(seed)
-        parts = [
-            self._batch(layout, part, random)
-            for part in np.array_split(conditions, max(1, -(-count // _BATCH)))
-        ]
-        return layout.to_schema(np.concatenate(parts))
+        random = np.random.default_rng(seed)
+        grid, weights = self._conditions(layout, where)
+        latents = len(self.generator.latents)
+        ends = np.cumsum(np.repeat(weights / latents, latents))
+        component = np.searchsorted(ends / ends[-1], (np.arange(count) + random.random()) / max(count, 1))
+        component = np.minimum(component, len(ends) - 1)
+        parts = []
+        for part in np.array_split(component, max(1, -(-count // _BATCH))):
+            present, member = np.unique(part, return_inverse=True)
+            conditions = grid[present // latents]
+            parts.append(self._draw(layout, present % latents, conditions, member, random))
+        return layout.to_schema(random.permutation(np.concatenate(parts)))
 
-    def _conditions(
-        self, layout: Layout, count: int, where: dict[str, str], random: np.random.Generator
-    ) -> Codes:
+    def _conditions(self, layout: Layout, where: dict[str, str]) -> tuple[Codes, NDArray[np.float64]]:
+        """Combinations of conditions that were asked for, and their shares."""
         wanted = self.schema.condition_codes(where)
         grid = layout.condition_grid()
         names = [column.name for column in self.schema.conditions]
-        weights = self.prior.copy()
+        asked = np.ones(len(grid), bool)
         for name, code in wanted.items():
-            weights[grid[:, names.index(name)] != code] = 0.0
+            asked &= grid[:, names.index(name)] == code
+        weights = self.prior[asked]
         if weights.sum() == 0.0:  # never seen in training: every remaining combination alike
-            weights = np.ones(len(grid))
-            for name, code in wanted.items():
-                weights[grid[:, names.index(name)] != code] = 0.0
-        return grid[random.choice(len(grid), size=count, p=weights / weights.sum())]
+            weights = np.ones(len(weights))
+        return grid[asked], weights / weights.sum()
 
     @torch.no_grad()
-    def _batch(self, layout: Layout, conditions: Codes, random: torch.Generator) -> Codes:
-        noise = torch.randn((len(conditions), self.generator.latent), generator=random)
+    def _draw(
+        self,
+        layout: Layout,
+        latents: NDArray[np.int64],
+        conditions: Codes,
+        member: NDArray[np.int64],
+        random: np.random.Generator,
+    ) -> Codes:
+        """One row for each entry of ``member``, drawn from the component it names: int64[rows, columns]."""
+        noise = self.generator.latents[torch.from_numpy(latents)]
         logits = self.generator(noise, condition_one_hot(layout, conditions))
-        codes = self.generator.columns.codes(logits, random).numpy()
-        return np.concatenate([codes, conditions], axis=1)
+        soft = self.generator.columns.probabilities(logits).double().numpy()
+        columns = []
+        for probabilities in np.split(soft, np.cumsum(layout.generated)[:-1], axis=1):
+            ends = np.cumsum(probabilities, axis=1)
+            drawn = evenly(member, random) * 0.999999 * ends[member, -1]
+            columns.append((ends[member] < drawn[:, None]).sum(1))
+        return np.concatenate([np.stack(columns, axis=1), conditions[member]], axis=1)
 
     def save(self, folder: Path) -> None:
         """Write weights and description, each whole or not at all. Raises StorageError."""
@@ -102,6 +126,8 @@ class ReleasedGenerator:
             "schema": self.schema.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
             "prior": self.prior.tolist(),
+            "groups": self.grouping.groups.tolist(),
+            "shares": self.grouping.shares.tolist(),
             **self.facts,
         }
         text = json.dumps(description, indent=2)
@@ -124,9 +150,10 @@ class ReleasedGenerator:
             layout = Layout.of(schema)
             if prior.shape != (math.prod(layout.conditions),) or not ((prior >= 0) & (prior < np.inf)).all():
                 raise ValueError("a prior that is none of these conditions")
+            grouping = _grouping(description.pop("groups"), description.pop("shares"), schema)
             if 4 * _least_parameters(layout, model) > len(weights):
                 raise ValueError("a larger generator than the weights are of")
-            generator = Generator(layout, model.latent, model.generator_hidden)
+            generator = Generator(layout, model.latents, model.latent, model.generator_hidden)
             generator.load_state_dict(load_tensors(weights))
         except FileNotFoundError as error:
             raise StorageError(
@@ -139,10 +166,19 @@ class ReleasedGenerator:
             raise StorageError(
                 f"the generator in {folder} is damaged", hint="get the release again"
             ) from error
-        return cls(schema, model, generator, prior, description)
+        return cls(schema, model, generator, prior, grouping, description)
 
 
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
+_DAMAGE = (
+    MalformedMessageError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+)
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -151,9 +187,23 @@ def _read(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
+def _grouping(groups: list[int], shares: list[float], schema: Schema) -> Grouping:
+    """Raises ValueError or MalformedMessageError unless every group of the schema has its shares."""
+    found = Grouping.from_wire(np.array(groups, np.int64), schema)
+    given = np.array(shares, np.float64)
+    owner = np.repeat(np.cumsum([0, *schema.groups[:-1]]), schema.sizes) + found.groups
+    if given.shape != owner.shape or not (given >= 0).all():
+        raise ValueError("shares that are none of these codes")
+    total = np.bincount(owner, given)[np.unique(owner)]
+    if not np.allclose(total, 1.0):
+        raise ValueError("shares that are none of these groups")
+    return Grouping(found.groups, given)
+
+
 def _least_parameters(layout: Layout, model: Model) -> int:
     """Weights, without biases, of a generator of these sizes: known before any is allocated."""
     hidden, latent = model.generator_hidden, model.latent
     layers = sum(a * b for a, b in pairwise((latent, *hidden, layout.generated_width)))
     film = 2 * sum(hidden) * layout.condition_width
-    return layers + film + (latent + layout.condition_width) * layout.generated_width
+    width = layout.generated_width
+    return layers + film + (latent + layout.condition_width) * width + model.latents * latent

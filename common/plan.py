@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .crypto.packing import Packing
 from .crypto.parameters import MOST_HOLDERS, MOST_SITES, Noise, check
 from .errors import ConfigError
-from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
+from .phases import Count, EveryStep, Measure, Model, Train
+from .privacy.integer_noise import seen
+from .privacy.mechanism import Mechanism, SampledGaussian, Unit
 from .toml_file import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -23,6 +25,7 @@ _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 ENROL_STEP = "enrol"
 KEYS_STEP = "keys"
 PROOF_STEP = "proof"
+COUNT_STEP = "count"
 MEASURE_STEP = "measure"
 
 
@@ -36,7 +39,7 @@ _AGAIN = re.compile(r"(.+)-again-([2-9])")
 
 
 def train_step(number: int) -> str:
-    """The step id of an adversarial round, counted from 1."""
+    """The step id of an adversarial round or step, counted from 1."""
     return f"train-{number:04d}"
 
 
@@ -66,6 +69,8 @@ class Federation(BaseModel):
     threshold: key-holders needed to open a sum, more than half of them; fewer open nothing. Two openings of
         one step would share a key-holder, and a key-holder opens one sum of a step
     min_contributors: contributions needed before a sum may be opened
+    collusion: sites that may pool what they know, with the coordinator: all others together must carry the
+        whole noise. Up to ``threshold - 1`` of them, who cannot open single contributions; or all but one
     """
 
     model_config = _MODEL
@@ -74,6 +79,7 @@ class Federation(BaseModel):
     key_holders: int = Field(ge=2, le=MOST_HOLDERS)
     threshold: int = Field(ge=2)
     min_contributors: int = Field(ge=3)
+    collusion: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -93,8 +99,18 @@ class Federation(BaseModel):
             )
         if self.min_contributors > len(self.sites):
             raise ValueError("min_contributors exceeds the number of sites")
+        if self.shares < 1 or (self.shares > 1 and self.collusion >= self.threshold):
+            raise ValueError(
+                f"collusion {self.collusion}: fewer than threshold {self.threshold}, who cannot open a "
+                f"single contribution, or {self.min_contributors - 1}, when every site has the whole noise"
+            )
         check(len(self.sites), self.key_holders, self.threshold)
         return self
+
+    @property
+    def shares(self) -> int:
+        """Honest shares of noise that every opened sum holds at least; each is 1 / shares of the variance."""
+        return self.min_contributors - self.collusion
 
     @property
     def noise(self) -> Noise:
@@ -117,107 +133,33 @@ class Federation(BaseModel):
 
 
 class Privacy(BaseModel):
-    """The promise: (epsilon, delta), add/remove one record, noise added in full at every site."""
+    """The promise: (epsilon, delta) for one unit, against everybody else with ``collusion`` sites' help."""
 
     model_config = _MODEL
     epsilon: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
-    unit: Literal["add/remove one record"]
-
-
-Width = Annotated[int, Field(ge=1, le=65536)]
-
-
-class Model(BaseModel):
-    """Sizes of the conditional generator and discriminator."""
-
-    model_config = _MODEL
-    latent: int = Field(ge=1, le=4096)
-    generator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
-    discriminator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
-
-
-class Measure(BaseModel):
-    """The measure phase: one noisy sum of the bounded feature map of every record.
-
-    noise_multiplier: noise at each site / L2 sensitivity of the feature map
-    single_weight: weight of one-way counts beside two-way counts
-    limit: public bound of a site's noisy count; what lies beyond is clipped after the noise
-    fit_steps: generator steps on the released sums (post-processing)
-    """
-
-    model_config = _MODEL
-    noise_multiplier: float = Field(gt=0)
-    single_weight: float = Field(gt=0)
-    limit: float = Field(gt=0)
-    field_bits: int = Field(ge=8, le=28)
-    fit_steps: int = Field(ge=1, lt=2**31)
-    fit_batch: int = Field(ge=8, lt=2**31)
-    fit_learning_rate: float = Field(gt=0)
-
-    @property
-    def mechanism(self) -> GaussianSum:
-        """What is charged for it."""
-        return GaussianSum(noise_multiplier=self.noise_multiplier)
-
-
-class Train(BaseModel):
-    """The adversarial phase, schedule ``local``.
-
-    Each round every site takes ``local_steps`` of DP-SGD on D (Poisson sampling) and
-    ``generator_steps`` on G through D, and sends its updates of both.
-
-    expected_batch_size: public divisor of the summed gradients; never a count of records
-    fakes: generated records beside each Poisson batch, a fixed number so that sensitivity stays C
-    anchor: weight of the released moments beside D in the generator's loss
-    update_limit: public bound of an update of D, in standard deviations of its accumulated noise
-    average_decay: of the exponential average of G over rounds, which is what is released
-    """
-
-    model_config = _MODEL
-    rounds: int = Field(ge=0, le=9999)
-    local_steps: int = Field(ge=1, lt=2**31)
-    generator_steps: int = Field(ge=0, lt=2**31)
-    sample_rate: float = Field(gt=0, le=1)
-    noise_multiplier: float = Field(gt=0)
-    max_grad_norm: float = Field(gt=0)
-    expected_batch_size: int = Field(ge=1, lt=2**31)
-    fakes: int = Field(ge=1, lt=2**31)
-    generator_batch: int = Field(ge=2, lt=2**31)
-    discriminator_learning_rate: float = Field(gt=0)
-    generator_learning_rate: float = Field(gt=0)
-    anchor: float = Field(ge=0)
-    update_limit: float = Field(gt=0)
-    field_bits: int = Field(ge=8, le=28)
-    average_decay: float = Field(ge=0, lt=1)
-
-    @property
-    def mechanism(self) -> SampledGaussian:
-        """What is charged for one round."""
-        return SampledGaussian(
-            noise_multiplier=self.noise_multiplier,
-            sample_rate=self.sample_rate,
-            steps=self.local_steps,
-        )
+    unit: Unit
 
 
 class Plan(BaseModel):
     """A run.
 
-    run: a name that no other run has; schema_hash: of the agreed schema; min_records, max_records:
-    what a site must hold to take part, public bounds; seed: of the
-    initial weights and of everything the coordinator draws, never of noise
+    run: a name that no other run has; schema_hash: of the agreed schema; train: none, and the
+    fitted generator is released; min_records, max_records: units
+    (records, or subjects) that a site must hold to take part, public bounds; seed: of the initial weights
+    and of everything the coordinator draws, never of noise
     """
 
     model_config = _MODEL
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     run: str = Field(min_length=1, max_length=64)
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation
     privacy: Privacy
     model: Model
+    count: Count
     measure: Measure
-    train: Train
+    train: Train | None
     min_records: int = Field(ge=1, lt=2**31)
     max_records: int = Field(ge=1, lt=2**31)
     seed: int = Field(ge=0, lt=2**31)
@@ -242,16 +184,57 @@ class Plan(BaseModel):
             raise ConfigError(f"this is not a plan: {first_problem(error)}") from error
 
     @property
+    def rounds(self) -> int:
+        """Adversarial rounds or steps."""
+        return self.train.rounds if self.train else 0
+
+    @property
+    def steps(self) -> dict[str, Mechanism]:
+        """Every step that touches records, in order, and what a site is charged for it."""
+        trained = (
+            {train_step(n): self.train.mechanism for n in range(1, self.rounds + 1)} if self.train else {}
+        )
+        return {COUNT_STEP: self.count.mechanism, MEASURE_STEP: self.measure.mechanism, **trained}
+
+    @property
     def mechanisms(self) -> list[Mechanism]:
         """Everything a site will be charged for, in order."""
-        return [self.measure.mechanism, *[self.train.mechanism] * self.train.rounds]
+        return list(self.steps.values())
 
     def charged(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
-        """What the first ``rounds`` rounds really cost a site; attempts: at steps that were tried again."""
-        done: list[Mechanism] = [self.measure.mechanism] * attempts.get(MEASURE_STEP, 1)
-        for number in range(1, rounds + 1):
-            done += [self.train.mechanism] * attempts.get(train_step(number), 1)
-        return done
+        """What everything up to round ``rounds`` really cost; attempts: at steps that were tried again."""
+        done = list(self.steps.items())[: len(self.steps) - self.rounds + rounds]
+        return [mechanism for step, mechanism in done for _ in range(attempts.get(step, 1))]
+
+    @property
+    def views(self) -> dict[str, int]:
+        """Who looks, and how many honest shares of noise every sum then holds at least.
+
+        released: only what is published; curious_site: one site, which knows its share; collusion: as many
+        sites as the plan allows for; all_others: everybody but one site, were the encryption of no use
+        """
+        least = self.federation.min_contributors
+        return {
+            "released": least,
+            "curious_site": least - 1,
+            "collusion": self.federation.shares,
+            "all_others": 1,
+        }
+
+    def seen(self, mechanisms: Iterable[Mechanism], honest: int) -> list[Mechanism]:
+        """The same mechanisms in the eyes of somebody for whom ``honest`` shares of noise are unknown.
+
+        Schedule ``local`` puts the whole noise of DP-SGD into every site's update: it looks the same to all.
+        """
+        local = self.train is not None and not isinstance(self.train, EveryStep)
+        return [
+            m
+            if local and isinstance(m, SampledGaussian)
+            else m.model_copy(
+                update={"noise_multiplier": seen(m.noise_multiplier, self.federation.shares, honest)}
+            )
+            for m in mechanisms
+        ]
 
     def packing(self, field_bits: int, count: int) -> Packing:
         """How ``count`` values of this federation travel."""

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .config import SimulationConfig
-from .contributions import MeasureEncoding, TrainEncoding
+from .contributions import NoisySum, encoding, histograms
 from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
-from .errors import HeadroomError
-from .modalities.layout import Layout
-from .modalities.tabular import GramFeatures
-from .plan import Federation, Measure, Model, Plan, Privacy, Train
-from .privacy.accounting import calibrate, check_target
-from .privacy.ledger import UNIT
+from .errors import ConfigError, HeadroomError, PrivacyTargetError
+from .phases import Count, EveryStep, Local, Measure, Model, Train
+from .plan import Federation, Plan, Privacy
+from .privacy.accounting import calibrate, check_target, epsilon
+from .privacy.integer_noise import NoiseGrid
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .protocol.messages import LARGEST
 from .schema import Schema
 
 _MOST_RECORDS = 20  # a site may hold so many times the least it must hold
-_SINGLE_WEIGHT = 1.0
+_PAIR_POWER = 0.25
+_MOST_CLASSES = 4  # combinations of conditions, up to which all counts are taken separately for each
+_FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _UPDATE_LIMIT = 9.0
 _FIELD_BITS = (14, 18, 28)  # four, three or two values a slot
 _FEWEST_LEVELS = 1000  # of a value that carries no noise of its own: the generator's update
 _LEVELS_PER_LIMIT = 10  # times limit / noise: rounding then adds at most 1 % to the noise's variance
+_LEAST_SIGNAL = 3.0  # units in the federation / noise of their number: below, nothing can be learnt
 
 
 def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, run: str) -> Plan:
@@ -34,99 +38,200 @@ def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, 
     """
     wanted, training = config.privacy, config.training
     check_target(wanted.epsilon, wanted.delta)
-    measure_noise, train_noise = _noise(config)
-    batch = max(1, round(training.sample_rate * training.records_per_site))
-    sites = len(federation.sites)
-    features = GramFeatures(Layout.of(schema).sizes, _SINGLE_WEIGHT)
-    measure_limit = float(_MOST_RECORDS * training.records_per_site)
-    largest = measure_limit * max(1.0, _SINGLE_WEIGHT) / (measure_noise * features.l2_sensitivity)
-    plan = Plan(
+    count_noise, measure_noise, train_noise = _noise(config)
+    widest = _FIELD_BITS[-1]
+    draft = Plan(
         run=run,
         schema_hash=schema.hash,
         federation=federation,
-        privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=UNIT),
-        model=Model(**config.model.model_dump()),
+        privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=schema.unit),
+        model=_model(config, schema),
+        count=Count(noise_multiplier=count_noise, field_bits=widest),
         measure=Measure(
             noise_multiplier=measure_noise,
-            single_weight=_SINGLE_WEIGHT,
-            limit=measure_limit,
-            field_bits=field_bits(sites, largest),
+            split=_split(config, schema),
+            power=_PAIR_POWER,
+            field_bits=widest,
             fit_steps=training.fit_steps,
-            fit_batch=128,
             fit_learning_rate=3e-3,
         ),
-        train=Train(
-            rounds=training.rounds,
-            local_steps=training.local_steps,
-            generator_steps=training.generator_steps,
-            sample_rate=training.sample_rate,
-            noise_multiplier=train_noise,
-            max_grad_norm=1.0,
-            expected_batch_size=batch,
-            fakes=batch,
-            generator_batch=128,
-            discriminator_learning_rate=0.7,
-            generator_learning_rate=1e-4,
-            anchor=10.0,
-            update_limit=_UPDATE_LIMIT,
-            field_bits=field_bits(sites, _UPDATE_LIMIT),
-            average_decay=0.7,
-        ),
+        train=_train(config, train_noise, len(federation.sites)) if training.rounds else None,
         min_records=training.records_per_site,
-        max_records=_MOST_RECORDS * training.records_per_site,
+        max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
         seed=config.seed,
     )
+    _check_signal(draft, schema)
+    plan = _narrowed(draft, schema)
     _check_size(plan, schema)
     return plan
 
 
-def _noise(config: SimulationConfig) -> tuple[float, float]:
-    """Noise multipliers of the measure phase and of DP-SGD that together meet the target."""
+def _model(config: SimulationConfig, schema: Schema) -> Model:
+    """The networks; the fit's time grows with latents times combinations of conditions."""
+    combinations = math.prod(condition.size for condition in schema.conditions)
+    latents = config.model.latents or max(_FEWEST_LATENTS, _LATENT_ROWS // combinations)
+    return Model(**{**config.model.model_dump(), "latents": latents})
+
+
+def _split(config: SimulationConfig, schema: Schema) -> tuple[str, ...]:
+    """The conditions for whose combinations counts are taken separately."""
+    names = [condition.name for condition in schema.conditions]
+    if config.training.split is None:
+        combinations = math.prod(condition.size for condition in schema.conditions)
+        few = combinations <= _MOST_CLASSES and len(schema.columns) >= len(names) + 2
+        return tuple(names) if few else ()
+    if unknown := set(config.training.split) - set(names):
+        raise ConfigError(
+            f"training.split: {sorted(unknown)[0]!r} is no condition", hint="conditions: " + ", ".join(names)
+        )
+    if len(schema.columns) < len(config.training.split) + 2:
+        raise ConfigError(
+            "training.split: at least two columns must remain", hint="split by fewer conditions"
+        )
+    return config.training.split
+
+
+def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
+    training = config.training
+    batch = max(1, round(training.sample_rate * training.records_per_site))
+    most = training.most_records_per_site or _MOST_RECORDS * training.records_per_site
+    if training.schedule == "every-step":
+        return EveryStep(
+            rounds=training.rounds,
+            sample_rate=training.sample_rate,
+            noise_multiplier=noise,
+            max_grad_norm=1.0,
+            sum_limit=max(8.0, 0.5 * training.sample_rate * most),
+            real_target=0.9,
+            fakes=min(1024, max(64, batch * sites)),
+            generator_steps=2 if training.generator_steps is None else training.generator_steps,
+            generator_batch=128,
+            easy=0.55,
+            discriminator_learning_rate=1e-3,
+            generator_learning_rate=1e-4,
+            anchor=10.0,
+            field_bits=_FIELD_BITS[-1],
+            average_decay=0.95,
+        )
+    return Local(
+        rounds=training.rounds,
+        local_steps=training.local_steps,
+        generator_steps=10 if training.generator_steps is None else training.generator_steps,
+        sample_rate=training.sample_rate,
+        noise_multiplier=noise,
+        max_grad_norm=1.0,
+        expected_batch_size=batch,
+        fakes=batch,
+        generator_batch=128,
+        discriminator_learning_rate=0.7,
+        generator_learning_rate=1e-4,
+        anchor=10.0,
+        update_limit=_UPDATE_LIMIT,
+        field_bits=local_field_bits(sites),
+        average_decay=0.7,
+    )
+
+
+def _noise(config: SimulationConfig) -> tuple[float, float, float]:
+    """Noise multipliers of counting, measuring and DP-SGD that together meet the target.
+
+    Gaussian sums compose by adding 1 / noise_multiplier**2, which is what count_share shares out.
+    """
     wanted, training = config.privacy, config.training
     share = wanted.measure_share if training.rounds else 1.0
 
     def measured(sigma: float) -> list[Mechanism]:
-        return [GaussianSum(noise_multiplier=sigma)]
+        parts = (wanted.count_share, 1.0 - wanted.count_share)
+        return [GaussianSum(noise_multiplier=sigma / math.sqrt(part)) for part in parts]
 
-    measure = calibrate(measured, share * wanted.epsilon, wanted.delta)
-    steps = training.rounds * training.local_steps
-    if not steps:
-        return measure, 1.0
+    whole = calibrate(measured, share * wanted.epsilon, wanted.delta)
+    count, measure = whole / math.sqrt(wanted.count_share), whole / math.sqrt(1.0 - wanted.count_share)
+    if not training.rounds:
+        return count, measure, 1.0
+    steps = training.rounds * (1 if training.schedule == "every-step" else training.local_steps)
 
     def everything(sigma: float) -> list[Mechanism]:
         trained = SampledGaussian(noise_multiplier=sigma, sample_rate=training.sample_rate, steps=steps)
-        return [*measured(measure), trained]
+        return [*measured(whole), trained]
 
-    return measure, calibrate(everything, wanted.epsilon, wanted.delta)
+    return count, measure, calibrate(everything, wanted.epsilon, wanted.delta)
 
 
-def field_bits(sites: int, limit_over_noise: float) -> int:
-    """The narrowest field in which rounding does not show.
+def _check_signal(plan: Plan, schema: Schema) -> None:
+    """Raise PrivacyTargetError if the noise is so strong that not even the number of units would show.
+
+    Nobody counts them before the run: a site is taken to hold the geometric mean of least and most.
+    """
+    units = round(math.sqrt(plan.min_records * plan.max_records)) * len(plan.federation.sites)
+    weight = float(np.sum(histograms(schema).weights ** 2 / np.array(schema.sizes)) ** 0.5)
+    needed = _LEAST_SIGNAL / (units * weight)
+    if plan.count.noise_multiplier * needed <= 1.0:
+        return
+    least = epsilon([GaussianSum(noise_multiplier=1.0 / needed)], plan.privacy.delta)
+    ratio = plan.privacy.epsilon / epsilon([plan.count.mechanism], plan.privacy.delta)
+    raise PrivacyTargetError(
+        f"epsilon {plan.privacy.epsilon:g} cannot be reached with about {units} {schema.unit.split()[-1]}s: "
+        f"the noise would hide how many there are; the smallest that can is about {least * ratio:.2g}",
+        hint="more records (training.records_per_site), fewer columns, or a larger epsilon",
+    )
+
+
+def _narrowed(plan: Plan, schema: Schema) -> Plan:
+    """The same plan with the narrowest fields in which each sum fits."""
+    measure = plan.measure.model_copy(update={"field_bits": _bits(plan, schema, "measure")})
+    count = plan.count.model_copy(update={"field_bits": _bits(plan, schema, "count")})
+    changes: dict[str, object] = {"count": count, "measure": measure}
+    if isinstance(plan.train, EveryStep):
+        changes["train"] = plan.train.model_copy(update={"field_bits": _bits(plan, schema, "train-0001")})
+    return plan.model_copy(update=changes)
+
+
+def _bits(plan: Plan, schema: Schema, step: str) -> int:
+    """The narrowest field whose grid is fine enough for the noise. Raises HeadroomError if none is."""
+    noisy = encoding(step, schema, plan)
+    assert isinstance(noisy, NoisySum)
+    for bits in _FIELD_BITS:
+        levels = ((1 << bits) - 2) // len(plan.federation.sites)
+        try:
+            NoiseGrid(
+                low=noisy.low,
+                high=noisy.high,
+                noise=noisy.noise_multiplier,
+                shares=plan.federation.shares,
+                max_value=levels,
+            )
+        except HeadroomError:
+            if bits == _FIELD_BITS[-1]:
+                raise
+        else:
+            return bits
+    raise AssertionError("unreachable")
+
+
+def local_field_bits(sites: int) -> int:
+    """The narrowest field in which rounding an update of schedule ``local`` does not show.
 
     A value in [-limit, limit] has L levels; unbiased rounding adds a variance of at most (limit / L)**2, so
     L >= 10 limit / sigma keeps it below 1 % of sigma**2. Raises HeadroomError if no field is wide enough.
     """
-    levels = max(_FEWEST_LEVELS, math.ceil(_LEVELS_PER_LIMIT * limit_over_noise))
+    levels = max(_FEWEST_LEVELS, math.ceil(_LEVELS_PER_LIMIT * _UPDATE_LIMIT))
     for bits in _FIELD_BITS:
         if ((1 << bits) - 2) // sites >= levels:
             return bits
     raise HeadroomError(
         f"{levels} levels for each of {sites} sites do not fit into {_FIELD_BITS[-1]} bits",
-        hint="fewer sites, a smaller records_per_site, or more noise (a smaller epsilon)",
+        hint="fewer sites",
     )
 
 
 def _check_size(plan: Plan, schema: Schema) -> None:
-    measured, trained = MeasureEncoding(schema, plan).packing, TrainEncoding(schema, plan).packing
-    rounds = plan.train.rounds
-    if measured.chunks + rounds * trained.chunks > MOST_CIPHERTEXTS:
+    chunks = [encoding(step, schema, plan).packing.chunks for step in plan.steps]
+    if sum(chunks) > MOST_CIPHERTEXTS:
         raise HeadroomError(
             f"the sums of this run need more than {MOST_CIPHERTEXTS} ciphertexts",
             hint="fewer rounds or smaller networks",
         )
-    longest = max(measured.chunks, trained.chunks if rounds else 0) * ring.byte_length(
-        2, len(ring.DATA_PRIMES), ring.N
-    )
+    longest = max(chunks) * ring.byte_length(2, len(ring.DATA_PRIMES), ring.N)
     if longest > LARGEST - (1 << 20):
         raise HeadroomError(
             f"a contribution would have {longest} bytes, more than a message may have",

@@ -94,14 +94,15 @@ def _number(label: str, numbers: np.ndarray, whole: bool, missing: bool) -> Numb
     if low >= high:
         high = low + 1.0
     steps = np.linspace(low, high, _BINS + 1)[1:-1]
-    cuts = sorted({float(round(step, decimals)) for step in steps} - {low})
+    found = sorted({float(round(step, decimals)) for step in steps})
+    cuts = tuple(cut for cut in found if low < cut < high) or (high,)  # two values at least: one cut at least
     often_zero = low <= 0 < high and float((numbers == 0).mean()) > _SPIKE
     atoms = (0.0,) if often_zero and not whole and 1 / grid not in cuts else ()
     return NumberColumn(
         name=label,
         bounds=(low, high),
         decimals=decimals,
-        cuts=tuple(cut for cut in cuts if low < cut < high),
+        cuts=cuts,
         atoms=atoms,
         missing=missing,
     )

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from common.errors import StorageError
 from common.tables import write_whole
 
+from .adversary import Adversary
 from .asking import Trouble
 from .opening import PendingSum
 
@@ -35,7 +36,8 @@ _PUBLIC = (
     "contribution_bytes",
     "values_sent",
 )
-_ARRAYS = ("moments", "parameters", "average")
+_ARRAYS = ("counts", "moments", "parameters", "average")
+_OPTIMISER = ("first", "second")
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
@@ -43,9 +45,10 @@ _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 class Checkpoint:
     """State of a run between steps.
 
-    moments: opened sum of feature maps, float64; parameters: generator and discriminator, float32;
-    average: exponential average of the generator; pending: a sum that was decided and is not opened yet;
-    attempts: at steps that were lost; attested: every site's word for the joint key, hexadecimal;
+    counts: opened histograms, float64; moments: opened sum of feature maps, float64; parameters: generator
+    and discriminator, float32; average: exponential average of the generator; adversary: networks and
+    optimisers between two steps of schedule ``every-step``; pending: a sum that was decided and is not opened
+    yet; attempts: at steps that were lost; attested: every site's word for the joint key, hexadecimal;
     garbage: key-holders whose partial decryptions were wrong; trouble: what sites did not do;
     seconds: wall clock by phase; traffic: bytes by site
     """
@@ -59,9 +62,11 @@ class Checkpoint:
     garbage: list[str] = field(default_factory=list)
     trouble: list[Trouble] = field(default_factory=list)
     pending: PendingSum | None = None
+    counts: NDArray[np.float64] | None = None
     moments: NDArray[np.float64] | None = None
     parameters: NDArray[np.float32] | None = None
     average: NDArray[np.float32] | None = None
+    adversary: Adversary | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     traffic: dict[str, dict[str, int]] = field(default_factory=dict)
     contribution_bytes: int = 0
@@ -82,7 +87,13 @@ class Checkpoint:
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS if name in stored}
                 pending = _pending(public.pop("pending"), file.get_tensor) if "sum" in stored else None
                 public["trouble"] = [Trouble(**one) for one in public["trouble"]]
+                training = public.pop("training", None)
+                optimiser = [file.get_tensor(name) for name in _OPTIMISER] if training else []
             state = cls(path=path, pending=pending, **public, **arrays)
+            if training:
+                state.adversary = Adversary(
+                    arrays["parameters"], optimiser[0], optimiser[1], arrays["average"], **training
+                )
         except _DAMAGE as error:
             raise StorageError(
                 f"the checkpoint {path} is damaged", hint="start the run again without --resume"
@@ -99,6 +110,9 @@ class Checkpoint:
         public = {name: getattr(self, name) for name in _PUBLIC} | {"plan": self.plan}
         public["trouble"] = [asdict(one) for one in self.trouble]
         arrays = {name: a for name in _ARRAYS if (a := getattr(self, name)) is not None}
+        if (training := self.adversary) is not None:
+            arrays |= {name: getattr(training, name) for name in _OPTIMISER}
+            public["training"] = {name: getattr(training, name) for name in ("accuracy", "generator_steps")}
         if (decided := self.pending) is not None:
             arrays["sum"] = decided.ciphertext
             public["pending"] = {

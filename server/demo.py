@@ -37,15 +37,22 @@ USE_OF_CARE = (
 
 
 def config(seed: int) -> SimulationConfig:
-    """Six sites, (epsilon = 3, delta = 1e-5), add/remove one person-year."""
+    """Six sites, (epsilon = 3, delta = 1e-5), add/remove one person with all of their years."""
     return SimulationConfig(
         name="demo",
         seed=seed,
         data=Data(table="randhie.csv", schema=str(SCHEMA_FILE)),
         sites=Sites(count=6, split="column", column="site"),
-        federation=Federation(threshold=4),
+        federation=Federation(threshold=4, collusion=1),
         privacy=Privacy(epsilon=3.0, delta=1e-5),
-        training=Training(records_per_site=1800),
+        training=Training(
+            records_per_site=500,
+            most_records_per_site=1500,
+            schedule="local",
+            rounds=3,
+            generator_steps=5,
+            sample_rate=0.06,
+        ),
         evaluation=Evaluation(target="physician_visits", above=0, exclude=USE_OF_CARE),
     )
 

@@ -8,63 +8,98 @@ import numpy as np
 import torch
 
 from common.events import emit
-from common.modalities.layout import Layout
+from common.modalities.gram import GramFeatures
 from common.models.moment_loss import MomentLoss
 from common.models.tabular import Generator
-from common.plan import Measure
+from common.phases import Measure
 
-from .moments import Moments, spectral_start
+from .moments import Moments
 
 _WARM_UP = 0.02
-_AVERAGE = 0.01  # of each step in the exponential average of the weights
-_SPECTRAL_RANK = 16
+_STEPS_AT_ONE = 1.6  # steps times the noise in a pair's share: with more, the fit follows the noise
+_FEWEST_STEPS = 50
+_CALIBRATIONS = 30
 
 
 def fit(
     generator: Generator,
     moments: Moments,
-    layout: Layout,
+    features: GramFeatures,
     measure: Measure,
-    seed: int,
     epsilon: float,
-) -> None:
-    """Start from the measured correlations, then descend the moment loss by Adam with a cosine.
+) -> float:
+    """Start from the measured shares, descend the moment loss by Adam with a cosine, then calibrate.
 
-    The weights left in ``generator`` are an exponential average over the last steps.
+    The noisier the moments, the fewer steps (``measure.fit_steps`` at most): the known noise is the only
+    early stopping, so nothing is spent on it.
+    Returns the last loss, in units of the noise: about 1 is as close as the noise lets one see.
     """
-    _start(generator, moments, layout)
-    loss = moment_loss(moments, layout)
-    random = torch.Generator().manual_seed(seed)
+    loss = moment_loss(moments, features)
+    _start(generator, moments, features)
     parameters = list(generator.parameters())
     optimiser = torch.optim.Adam(parameters, measure.fit_learning_rate)
-    average = [parameter.detach().clone() for parameter in parameters]
-    for step in range(measure.fit_steps):
-        done = step / measure.fit_steps
+    value = torch.zeros(())
+    noise = moments.noise / features.typical
+    steps = min(measure.fit_steps, max(_FEWEST_STEPS, round(_STEPS_AT_ONE / noise)))
+    for step in range(steps):
+        done = step / steps
         rate = min(1.0, (done + 1e-3) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
         optimiser.param_groups[0]["lr"] = measure.fit_learning_rate * rate
         optimiser.zero_grad()
-        loss(generator, measure.fit_batch, random).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        value = loss(generator)
+        value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        torch._foreach_lerp_(average, [p.detach() for p in parameters], _AVERAGE)
         if step % 50 == 0:
-            emit("fit", step, measure.fit_steps, epsilon)
-    emit("fit", measure.fit_steps, measure.fit_steps, epsilon)
-    with torch.no_grad():
-        for parameter, value in zip(parameters, average, strict=True):
-            parameter.copy_(value)
+            emit("fit", step, steps, epsilon)
+    emit("fit", steps, steps, epsilon)
+    calibrate(generator, moments, features)
+    return float(value.detach())
 
 
-def moment_loss(moments: Moments, layout: Layout) -> MomentLoss:
+def moment_loss(moments: Moments, features: GramFeatures) -> MomentLoss:
     """The loss that compares a generator with these moments."""
-    return MomentLoss(layout, moments.singles, moments.pairs, moments.prior, moments.single_trust)
+    return MomentLoss(
+        features,
+        moments.singles,
+        moments.pairs,
+        moments.single_precision,
+        moments.pair_precision,
+        moments.noise,
+        moments.prior,
+    )
 
 
-def _start(generator: Generator, moments: Moments, layout: Layout) -> None:
-    """Output at the measured shares, linear path at the measured correlations."""
-    shares = np.maximum(moments.singles[: layout.generated_width], 2e-4)
-    rank = min(_SPECTRAL_RANK, generator.latent)
-    weights = spectral_start(moments, layout, rank)
-    with torch.no_grad():
-        generator.output.bias.copy_(torch.from_numpy(np.log(shares)))
-        generator.linear.weight[:, : weights.shape[1]] = torch.from_numpy(weights.copy()).float()
+@torch.no_grad()
+def calibrate(generator: Generator, moments: Moments, features: GramFeatures) -> None:
+    """Shift output biases until one-way shares are the released ones, by class if one condition splits.
+
+    Each pass multiplies odds by wanted / given, which is iterative proportional fitting of the columns.
+    """
+    width = features.layout.generated_width
+    loss = moment_loss(moments, features)
+    by_class = len(features.layout.conditions) == 1 == len(features.split)
+    wanted = torch.tensor(moments.singles[:, :width], dtype=torch.float32)
+    classes = wanted.sum(1, keepdim=True) / len(features.layout.generated)
+    for _ in range(_CALIBRATIONS):
+        records, shares = loss.mixture(generator)
+        given = (records * shares).sum(1)[:, :width]
+        if by_class:
+            odds = (wanted / classes.clamp(min=1e-9)).clamp(min=1e-6)
+            ratio = odds / (given / classes.clamp(min=1e-9)).clamp(min=1e-7)
+            generator.prior.weight.add_(ratio.log().T)
+        else:
+            ratio = wanted.sum(0).clamp(min=1e-6) / given.sum(0).clamp(min=1e-7)
+            generator.output.bias.add_(ratio.log())
+
+
+@torch.no_grad()
+def _start(generator: Generator, moments: Moments, features: GramFeatures) -> None:
+    """Outputs at the measured shares, in each class where one condition splits."""
+    width = features.layout.generated_width
+    shares = moments.singles[:, :width]
+    joint = np.maximum(shares.sum(0), 1e-4)
+    generator.output.bias.copy_(torch.from_numpy(np.log(joint)))
+    if len(features.layout.conditions) == 1 == len(features.split):
+        classes = np.maximum(shares.sum(1, keepdims=True) / len(features.layout.generated), 1e-9)
+        inside = np.maximum(shares / classes, 1e-4)
+        generator.prior.weight.copy_(torch.from_numpy((np.log(inside) - np.log(joint)).T))

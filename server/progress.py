@@ -23,6 +23,7 @@ PHASES = {
     "prepare": "split records, calibrate noise",
     "enrol": "sites check and approve the plan",
     "keys": "joint key, held by nobody",
+    "count": "one noisy sum of one-way counts",
     "measure": "one noisy sum of two-way counts",
     "fit": "generator fitted to released sums",
     "train": "local DP-SGD, encrypted updates",

@@ -1,4 +1,4 @@
-"""The phases of a run: enrol, keys, measure, fit, train. Checkpointed after every step.
+"""The phases of a run: enrol, keys, count, measure, fit, train. Checkpointed after every step.
 
 Takes ``send(messages) -> replies``, so the whole protocol runs without Flower in a test.
 """
@@ -9,28 +9,34 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contributions import MeasureEncoding, TrainEncoding, TrainState
+from common.contributions import encoding, histograms, pairs
 from common.crypto.identity import Identity
-from common.crypto.packing import Integers, Packing, Quantiser
+from common.crypto.packing import Integers, Packing
 from common.errors import ConfigError, StepLostError, StorageError
 from common.events import emit
+from common.modalities.grouping import Grouping
 from common.modalities.layout import Layout
+from common.models.moment_loss import MomentLoss
 from common.models.pair import Pair, to_vector
-from common.plan import MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
+from common.phases import EveryStep
+from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
 from common.schema import Schema
+from common.states import MeasureState, RoundState, StepState
 
+from . import adversary
 from .aggregation import SecureSum
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
-from .fit import fit
-from .moments import Moments, estimate
+from .fit import fit, moment_loss
+from .moments import Moments, estimate, one_way
 from .opening import PendingSum
 
 
@@ -61,11 +67,13 @@ class Coordinator:
         state = self._checkpoint
         if not state.enrolled:
             self._enrol()
+        if state.counts is None:
+            self._count()
         if state.moments is None:
             self._measure()
         if state.parameters is None:
             self._fit()
-        while state.rounds_done < self._plan.train.rounds:
+        while state.rounds_done < self._plan.rounds:
             self._train(state.rounds_done + 1)
         return state
 
@@ -81,72 +89,110 @@ class Coordinator:
         self._checkpoint.pending = None
         self._checkpoint.save()
 
+    def _count(self) -> None:
+        with self._phase("measure"):
+            emit("count", 0, 1, 0.0)
+            self._checkpoint.counts, _ = self._opened(COUNT_STEP, b"")
+        self._checkpoint.save()
+
     def _measure(self) -> None:
         with self._phase("measure"):
             emit("measure", 0, 1, 0.0)
-            encoding = MeasureEncoding(self._schema, self._plan)
-            total, _ = self._opened(MEASURE_STEP, b"", encoding)
+            total, _ = self._opened(MEASURE_STEP, MeasureState(grouping=self.grouping).to_bytes())
             emit("measure", 1, 1, self._spent(0))
         self._checkpoint.moments = total
         self._checkpoint.save()
 
     def _fit(self) -> None:
         with self._phase("fit"):
-            pair = Pair.new(self._layout, self._plan.model, self._plan.seed)
-            fit(
-                pair.generator,
-                self.moments,
-                self._layout,
-                self._plan.measure,
-                self._plan.seed,
-                self._spent(0),
-            )
-        self._checkpoint.parameters = pair.to_vector()
-        self._checkpoint.average = to_vector(pair.generator)
+            phi = pairs(self._schema, self._plan)
+            fit(self._pair.generator, self.moments, phi, self._plan.measure, self._spent(0))
+        self._checkpoint.parameters = self._pair.to_vector()
+        self._checkpoint.average = to_vector(self._pair.generator)
         self._checkpoint.save()
 
     def _train(self, number: int) -> None:
-        plan, state = self._plan, self._checkpoint
+        with self._phase("train"):
+            emit("train", number - 1, self._plan.rounds, self._spent(number - 1))
+            if isinstance(self._plan.train, EveryStep):
+                self._step(number, self._plan.train)
+            else:
+                self._average(number)
+            emit("train", number, self._plan.rounds, self._spent(number))
+        self._checkpoint.rounds_done = number
+        self._checkpoint.save()
+
+    def _step(self, number: int, train: EveryStep) -> None:
+        """One step of D from a secure sum of gradients, and steps of G."""
+        state, moments, grouping = self._checkpoint, self.moments, self.grouping
         assert state.parameters is not None
         assert state.average is not None
-        with self._phase("train"):
-            emit("train", number - 1, plan.train.rounds, self._spent(number - 1))
-            moments = self.moments
-            shared = TrainState(
-                parameters=state.parameters,
-                singles=moments.singles,
-                pairs=moments.pairs,
-                prior=moments.prior,
-            )
-            encoding = TrainEncoding(self._schema, plan)
-            total, contributors = self._opened(train_step(number), shared.to_bytes(), encoding)
-            state.parameters = (state.parameters + total / contributors).astype(np.float32)
-            generator = state.parameters[: len(state.average)]
-            decay = plan.train.average_decay
-            state.average = (decay * state.average + (1 - decay) * generator).astype(np.float32)
-            emit("train", number, plan.train.rounds, self._spent(number))
-        state.rounds_done = number
-        state.save()
+        before = state.adversary or adversary.Adversary.start(state.parameters, state.average)
+        shared = StepState(grouping=grouping, discriminator=before.parameters[len(before.average) :])
+        total, _ = self._opened(train_step(number), shared.to_bytes())
+        after = adversary.step(
+            before,
+            total,
+            moments.total,
+            number,
+            self._pair,
+            self._layout,
+            moments.prior,
+            self._anchor,
+            train,
+            self._plan.seed,
+        )
+        state.adversary, state.parameters, state.average = after, after.parameters, after.average
 
-    @property
+    def _average(self, number: int) -> None:
+        """One round of schedule ``local``: the mean of the sites' updates."""
+        state, moments, train = self._checkpoint, self.moments, self._plan.train
+        assert state.parameters is not None
+        assert state.average is not None
+        assert train is not None
+        shared = RoundState(
+            grouping=self.grouping,
+            parameters=state.parameters,
+            singles=moments.singles,
+            pairs=moments.pairs,
+            single_precision=moments.single_precision,
+            noise=moments.noise,
+            prior=moments.prior,
+        )
+        total, contributors = self._opened(train_step(number), shared.to_bytes())
+        state.parameters = (state.parameters + total / contributors).astype(np.float32)
+        generator = state.parameters[: len(state.average)]
+        decay = train.average_decay
+        state.average = (decay * state.average + (1 - decay) * generator).astype(np.float32)
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """How codes are grouped, by the released histograms."""
+        return released_grouping(self._plan, self._schema, self._checkpoint)
+
+    @cached_property
     def moments(self) -> Moments:
         """What the measure phase released, made consistent."""
-        assert self._checkpoint.moments is not None
-        features = MeasureEncoding(self._schema, self._plan).features
-        return estimate(self._checkpoint.moments, self._layout, features)
+        return released_moments(self._plan, self._schema, self._checkpoint)
 
-    def _opened(
-        self, step: str, state: bytes, encoding: MeasureEncoding | TrainEncoding
-    ) -> tuple[NDArray[np.float64], int]:
+    @cached_property
+    def _pair(self) -> Pair:
+        return Pair.new(self._layout, self._plan.model, self._plan.seed)
+
+    @cached_property
+    def _anchor(self) -> MomentLoss:
+        return moment_loss(self.moments, pairs(self._schema, self._plan))
+
+    def _opened(self, step: str, state: bytes) -> tuple[NDArray[np.float64], int]:
         """The opened sum of real values, and how many sites it holds."""
+        travels = encoding(step, self._schema, self._plan)
         self._sum.attested = [bytes.fromhex(raw) for raw in self._checkpoint.attested]
-        integers, contributors = self._attempt(step, state, encoding.packing)
-        quantiser = Quantiser(encoding.limit, encoding.packing.max_value)
+        integers, contributors = self._attempt(step, state, travels.packing)
         self._checkpoint.pending = None  # gone from the file with the step's own save
         self._checkpoint.contribution_bytes += self._sum.contribution_bytes
         self._sum.contribution_bytes = 0
-        self._checkpoint.values_sent += encoding.packing.count * contributors
-        return quantiser.sum_to_values(integers, contributors), contributors
+        self._checkpoint.values_sent += travels.packing.count * contributors
+        return travels.sum_to_values(integers, contributors), contributors
 
     def _attempt(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
         """The sum of a step; under a new step id, charged anew, only if the old one is lost."""
@@ -190,3 +236,21 @@ class Coordinator:
         finally:
             seconds = self._checkpoint.seconds
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping:
+    """How codes are grouped in a run whose count step is open."""
+    assert state.counts is not None
+    phi = histograms(schema)
+    deviations = phi.deviations(plan.count.noise_multiplier)
+    spread = plan.measure.noise_multiplier / pairs(schema, plan).typical
+    return Grouping.from_counts(phi.counts(state.counts), deviations, spread, schema)
+
+
+def released_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
+    """The moments of a run whose measure step is open."""
+    assert state.moments is not None
+    assert state.counts is not None
+    phi, grouping = pairs(schema, plan), released_grouping(plan, schema, state)
+    singles = one_way(state.counts, plan.count.noise_multiplier, grouping, schema, phi)
+    return estimate(state.moments, phi, plan.measure.noise_multiplier, singles)

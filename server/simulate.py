@@ -11,11 +11,9 @@ from typing import Any
 import pandas as pd
 
 from common.config import SimulationConfig
-from common.contributions import MeasureEncoding
 from common.crypto import stopwatch
 from common.events import emit
 from common.generator import ReleasedGenerator
-from common.modalities.layout import Layout
 from common.schema import Schema
 from common.simulation import engines
 from common.simulation.prepare import Run, prepare
@@ -23,8 +21,8 @@ from common.simulation.report import Costs, build
 from common.tables import read_table, write_table, write_whole
 
 from .checkpoint import Checkpoint
-from .moments import estimate
 from .release import released_generator, synthetic_records
+from .rounds import released_grouping, released_moments
 
 
 def run_folder(out: Path) -> Path:
@@ -66,7 +64,7 @@ def simulate(
     synthetic = synthetic_records(generator, run.plan.seed)
     write_table(synthetic, out / "synthetic.csv")
     generator.save(out)
-    report = build(run, synthetic, config.evaluation, _costs(config, state, start))
+    report = build(run, synthetic, generator.grouping, config.evaluation, _costs(config, state, start))
     report["trouble"] = [asdict(one) for one in state.trouble]
     text = json.dumps(report, indent=2)
     write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
@@ -76,10 +74,9 @@ def simulate(
 
 
 def _generator(run: Run, state: Checkpoint) -> ReleasedGenerator:
-    assert state.moments is not None  # the engine ran to its end
-    features = MeasureEncoding(run.schema, run.plan).features
-    moments = estimate(state.moments, Layout.of(run.schema), features)
-    return released_generator(run.plan, run.schema, state, moments)
+    moments = released_moments(run.plan, run.schema, state)
+    grouping = released_grouping(run.plan, run.schema, state)
+    return released_generator(run.plan, run.schema, state, moments, grouping)
 
 
 def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:

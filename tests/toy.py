@@ -69,7 +69,13 @@ def config(**changes: object) -> SimulationConfig:
         privacy=Privacy(epsilon=3.0, delta=1e-5),
         model=Model(latent=8, generator_hidden=(16,), discriminator_hidden=(16,)),
         training=Training(
-            records_per_site=100, rounds=2, local_steps=3, generator_steps=2, sample_rate=0.1, fit_steps=40
+            records_per_site=100,
+            schedule="local",
+            rounds=2,
+            local_steps=3,
+            generator_steps=2,
+            sample_rate=0.1,
+            fit_steps=40,
         ),
         evaluation=Evaluation(target="cost", above=0, exclude=("grade",)),
     )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..terminal import guarded, print_result
+
+
+class Schedule(StrEnum):
+    """How a run goes on after the measure phase."""
+
+    MOMENTS = "moments"
+    EVERY_STEP = "every-step"
+    LOCAL = "local"
+
 
 app = typer.Typer(
     name="fedcgan bench",
@@ -50,15 +60,40 @@ def quality(
         float | None,
         typer.Option(help="Dirichlet concentration of the label over sites; the same mixture if left out."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=0, help="Adversarial rounds after the measure phase.")] = 0,
+    schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
+    rounds: Annotated[
+        int | None, typer.Option(min=0, help="Adversarial rounds (local) or steps (every-step).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
+    central: Annotated[
+        bool, typer.Option("--central", help="Also score the same recipe on the pooled records.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """A federated run on your table, scored beside real and independent columns."""
     from .quality import measure, print_table
 
-    result = measure(train, test, schema, label, epsilon, delta, sites, skew, rounds, seed)
+    result = measure(
+        train, test, schema, label, epsilon, delta, sites, skew, schedule.value, rounds, seed, central
+    )
     print_result(result, as_json, lambda: print_table(result))
+
+
+@app.command()
+def audit(
+    epsilon: Annotated[float, typer.Option(help="What the attacked plans are calibrated for.")] = 2.0,
+    trials: Annotated[int, typer.Option(min=200, max=1_000_000)] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """Attacks on this build, and on broken ones they must catch: lower bounds beside the claimed epsilon."""
+    from .audit import judge, measure, print_table
+
+    result = measure(epsilon, trials, seed)
+    if not as_json:
+        print_table(result)
+    judge(result)
+    print_result(result, as_json, lambda: None)
 
 
 def main() -> int:

@@ -10,8 +10,9 @@ import resource
 import sys
 import tempfile
 import time
+import uuid
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..contributions import MeasureEncoding, TrainEncoding, TrainState
+from ..contributions import Encoding, LocalSum, NoisySum, encoding, pairs
 from ..crypto import ring
 from ..crypto.packing import Packing
 from ..crypto.parameters import (
@@ -31,13 +32,17 @@ from ..crypto.parameters import (
 )
 from ..crypto.ring import SLOT_BITS, N
 from ..crypto.threshold import CIPHERTEXT_SHAPE, PARTIAL_SHAPE, PIECE_SHAPE
+from ..modalities.grouping import Grouping
 from ..modalities.layout import Layout
 from ..modalities.tabular import Codes
-from ..models.pair import Pair
-from ..plan import MEASURE_STEP, Plan, train_step
+from ..models.pair import Pair, to_vector
+from ..phases import EveryStep, Local
+from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Cap, Ledger
+from ..records import Records
 from ..schema import Schema
+from ..states import MeasureState, RoundState, StepState
 from .he import sum_seconds
 
 _FRAME = 300  # header, signature and field names of a message
@@ -48,22 +53,22 @@ _FIT_STEPS = 20  # timed; the rest of the fit is as many times that
 
 def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     """Everything as JSON-ready content; docs/simulate.md says what each key means."""
-    measure, train = MeasureEncoding(schema, plan), TrainEncoding(schema, plan)
     torch.set_num_threads(1)  # as in a simulation: the networks are small
-    noise = plan.measure.noise_multiplier * measure.features.l2_sensitivity
-    sums = {"measure": _sum(plan, measure.packing, 1, plan.measure.limit / noise, 0)}
-    if plan.train.rounds:
-        state = len(_made_up_state(plan, schema))
-        sums["train"] = _sum(plan, train.packing, plan.train.rounds, plan.train.update_limit, state)
+    states = _made_up_states(plan, schema)
+    encodings = {step: encoding(step, schema, plan) for step in states}
+    sums = {
+        step.split("-")[0]: _sum(plan, encodings[step], plan.rounds if "-" in step else 1, len(state))
+        for step, state in states.items()
+    }
     bytes_ = _bytes(plan, sums)
-    seconds = _seconds(plan, schema, measure, train)
+    seconds = _seconds(plan, schema, encodings, states)
     received = len(plan.federation.sites) * max(entry["upload_bytes"] for entry in sums.values())
     here = _peak_bytes()
     return {
         "plan": plan.hash,
         "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
         "sites": len(plan.federation.sites),
-        "rounds": plan.train.rounds,
+        "rounds": plan.rounds,
         "sums": sums,
         "bytes": bytes_,
         "seconds": seconds,
@@ -72,11 +77,12 @@ def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     }
 
 
-def _sum(plan: Plan, packing: Packing, times: int, limit_over_noise: float, state: int) -> dict[str, Any]:
+def _sum(plan: Plan, travels: Encoding, times: int, state: int) -> dict[str, Any]:
     """One kind of sum: what a site sends and receives in it, and how finely values travel.
 
     state: bytes of public state that the coordinator sends with the request
     """
+    packing = travels.packing
     sites = len(plan.federation.sites)
     upload = packing.chunks * ring.byte_length(*CIPHERTEXT_SHAPE) + _FRAME + _TAG
     partial = packing.chunks * ring.byte_length(*PARTIAL_SHAPE)
@@ -86,7 +92,7 @@ def _sum(plan: Plan, packing: Packing, times: int, limit_over_noise: float, stat
         "ciphertexts": packing.chunks,
         "field_bits": packing.field_bits,
         "levels": packing.max_value + 1,
-        "rounding_over_noise": round(limit_over_noise / packing.max_value, 5),
+        "noise_steps": _noise_steps(plan, travels),
         "field_use": round(sites * packing.max_value / (1 << packing.field_bits), 5),
         "upload_bytes": upload,
         "upload_ratio_float32": round(upload / (4 * packing.count), 3),
@@ -133,13 +139,27 @@ def _headroom(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _seconds(plan: Plan, schema: Schema, measure: MeasureEncoding, train: TrainEncoding) -> dict[str, float]:
+def _noise_steps(plan: Plan, travels: Encoding) -> float:
+    """Standard deviation of a sum's noise in steps of its grid."""
+    if isinstance(travels, NoisySum):
+        return round(travels.grid.noise * travels.grid.steps, 2)
+    assert isinstance(travels, LocalSum)
+    assert isinstance(plan.train, Local)
+    return round(travels.packing.max_value / 2 / plan.train.update_limit, 2)
+
+
+def _seconds(
+    plan: Plan, schema: Schema, encodings: dict[str, Encoding], states: dict[str, bytes]
+) -> dict[str, float]:
     """Seconds of this machine, one core: a site's part, the coordinator's, and everybody's in one process."""
-    sites, least, rounds = len(plan.federation.sites), plan.federation.threshold, plan.train.rounds
-    times = [(measure.packing, 1), (train.packing, rounds)]
-    cost = sum_seconds(plan.federation, {packing: count for packing, count in times if count})
-    local = _local_seconds(plan, schema)
-    fit = _fit_seconds(plan, schema)
+    sites, least = len(plan.federation.sites), plan.federation.threshold
+    times: Counter[Packing] = Counter()
+    for step, travels in encodings.items():
+        times[travels.packing] += plan.rounds if "-" in step else 1
+    cost = sum_seconds(plan.federation, dict(times))
+    local = _local_seconds(plan, schema, states)
+    grouping = MeasureState.from_bytes(states[MEASURE_STEP], schema).grouping
+    fit = _fit_seconds(plan, schema, grouping)
     contribute, opening = cost.contribute + local, cost.open
     coordinator = sites * cost.add + cost.combine + fit
     return {
@@ -153,51 +173,67 @@ def _seconds(plan: Plan, schema: Schema, measure: MeasureEncoding, train: TrainE
     }
 
 
-def _local_seconds(plan: Plan, schema: Schema) -> float:
+def _local_seconds(plan: Plan, schema: Schema, states: dict[str, bytes]) -> float:
     """A site's own computing in the whole run, on as many made-up records as it must at least hold."""
     random = np.random.default_rng(0)
     codes: Codes = np.stack([random.integers(0, size, plan.min_records) for size in schema.sizes], axis=1)
-    state = _made_up_state(plan, schema)
+    records = Records.of(codes)
     task = import_module("client.contribution").task
-    steps = [MEASURE_STEP] + [train_step(1)] * bool(plan.train.rounds)
-    seconds = []
+    seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "ledger.jsonl")
+        dataset = uuid.uuid4().hex
+        ledger = Ledger(Path(folder) / "ledger.jsonl", dataset)
         ledger.create()
-        for step in steps:
+        for step, state in states.items():
             work = task(step, plan)
-            cap = Cap(epsilon=plan.privacy.epsilon, delta=plan.privacy.delta)
-            receipt = ledger.charge(work.mechanism, plan=plan.hash, step=step, cap=cap)
-            seconds.append(_timed(lambda: work.run(codes, schema, plan, state, receipt)))  # noqa: B023
-    return seconds[0] + sum(seconds[1:]) * plan.train.rounds
+            receipt = ledger.charge(
+                work.mechanism,
+                plan=plan.hash,
+                step=step,
+                cap=Cap(epsilon=plan.privacy.epsilon, delta=plan.privacy.delta),
+                unit=plan.privacy.unit,
+                sensitivity=1.0,
+            )
+            once = _timed(lambda: work.run(records, schema, plan, state, receipt))  # noqa: B023
+            seconds += once * (plan.rounds if "-" in step else 1)
+    return seconds
 
 
-def _made_up_state(plan: Plan, schema: Schema) -> bytes:
+def _made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
+    """One step of each kind, and a state it could start from."""
     layout = Layout.of(schema)
+    phi = pairs(schema, plan)
+    counts = [np.ones(size) for size in schema.sizes]
+    grouping = Grouping.from_counts(counts, np.ones(len(counts)), 1.0, schema)
+    states = {COUNT_STEP: b"", MEASURE_STEP: MeasureState(grouping=grouping).to_bytes()}
+    pair = Pair.new(layout, plan.model, plan.seed)
     combinations = int(np.prod(layout.conditions))
-    return TrainState(
-        parameters=Pair.new(layout, plan.model, plan.seed).to_vector(),
-        singles=np.zeros(layout.width),
-        pairs=np.zeros((layout.width, layout.width)),
-        prior=np.full(combinations, 1 / combinations),
-    ).to_bytes()
+    if isinstance(plan.train, EveryStep):
+        state = StepState(grouping=grouping, discriminator=to_vector(pair.discriminator))
+        states[train_step(1)] = state.to_bytes()
+    elif plan.train:
+        states[train_step(1)] = RoundState(
+            grouping=grouping,
+            parameters=pair.to_vector(),
+            singles=np.zeros((phi.classes, len(phi.owner))),
+            pairs=np.zeros((phi.classes, len(phi.owner), len(phi.owner))),
+            single_precision=np.ones((phi.classes, len(phi.owner))),
+            noise=1.0,
+            prior=np.full(combinations, 1 / combinations),
+        ).to_bytes()
+    return states
 
 
-def _fit_seconds(plan: Plan, schema: Schema) -> float:
-    layout = Layout.of(schema)
-    combinations = int(np.prod(layout.conditions))
-    singles = np.concatenate([np.full(size, 1 / size) for size in layout.sizes])
-    moments = import_module("server.moments").Moments(
-        total=float(plan.min_records),
-        singles=singles,
-        pairs=np.outer(singles, singles),
-        prior=np.full(combinations, 1 / combinations),
-        single_trust=1.0,
-    )
+def _fit_seconds(plan: Plan, schema: Schema, grouping: Grouping) -> float:
+    """The coordinator's fit, from a few steps of it on made-up moments."""
+    layout, phi = Layout.of(schema), pairs(schema, plan)
+    moments = import_module("server.moments")
+    singles = moments.one_way(np.ones(sum(schema.sizes)), 1.0, grouping, schema, phi)
+    made_up = moments.estimate(np.ones(phi.count), phi, 1.0, singles)
     short = plan.measure.model_copy(update={"fit_steps": _FIT_STEPS})
     generator = Pair.new(layout, plan.model, plan.seed).generator
-    fit: Callable[..., None] = import_module("server.fit").fit
-    seconds = _timed(lambda: fit(generator, moments, layout, short, plan.seed, 0.0))
+    fit: Callable[..., float] = import_module("server.fit").fit
+    seconds = _timed(lambda: fit(generator, made_up, phi, short, 0.0))
     return seconds * plan.measure.fit_steps / _FIT_STEPS
 
 
@@ -211,59 +247,3 @@ def _peak_bytes() -> int:
     """The most memory this process has held, with one site's work done in it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table for people."""
-
-    name: str
-    value: str
-    meaning: str
-
-
-def rows(result: dict[str, Any]) -> list[Row]:
-    """The estimate in words."""
-    seconds, memory, headroom = result["seconds"], result["memory_bytes"], result["headroom"]
-    lines = [
-        Row(
-            f"sum: {name}",
-            f"{entry['times']} x {entry['ciphertexts']} ciphertexts",
-            f"{entry['values']:,} values of {entry['field_bits']} bits, {entry['levels']:,} levels; rounding "
-            f"{entry['rounding_over_noise']:.1%} of the noise; {entry['upload_ratio_float32']:.2f} x float32",
-        )
-        for name, entry in result["sums"].items()
-    ]
-    return [
-        Row("epsilon", f"{result['epsilon']:.4g}", "of the whole plan"),
-        *lines,
-        Row("a site sends", _mega(result["bytes"]["site_up"]), "keys, contributions, openings"),
-        Row("a site receives", _mega(result["bytes"]["site_down"]), "if it opens every sum"),
-        Row("the coordinator receives", _mega(result["bytes"]["coordinator_in"]), "from all sites"),
-        Row(
-            "a site computes",
-            f"{seconds['site_local'] + seconds['site_encryption']:.1f} s",
-            f"{seconds['site_encryption']:.1f} s of it encryption; this machine, one core",
-        ),
-        Row(
-            "the coordinator computes",
-            f"{seconds['coordinator_fit'] + seconds['coordinator_sums']:.1f} s",
-            f"{seconds['coordinator_fit']:.1f} s of it the fit",
-        ),
-        Row("a simulation takes", f"{seconds['one_process']:.0f} s", "all parties one after the other"),
-        Row("memory", _mega(memory["site"]), f"of a site; coordinator {_mega(memory['coordinator'])}"),
-        Row(
-            "headroom",
-            f"{headroom['hiding_bits'] - headroom['hiding_bits_needed']:.1f} bits spare",
-            f"for up to {headroom['largest_sites']} sites; failure below 2^-{FAILURE_BITS} a run",
-        ),
-        Row(
-            "security",
-            "128 bits",
-            f"modulus of {headroom['modulus_bits']} bits, {headroom['modulus_bits_allowed']} are allowed",
-        ),
-    ]
-
-
-def _mega(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

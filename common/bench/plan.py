@@ -34,7 +34,7 @@ def estimate(
     Reads the schema, never the table. Seconds are those of this machine.
     """
     from .estimate import estimate as measured
-    from .estimate import rows
+    from .estimate_table import rows
     from .stand_in import plan_of
 
     result = measured(*plan_of(config))

@@ -17,13 +17,15 @@ from ..config import Data, Federation, Privacy, SimulationConfig, Sites, Trainin
 from ..errors import ConfigError
 from ..evaluation.benchmark import Coder, scores, shuffled_columns
 from ..schema import Schema
+from ..simulation.prepare import Run
 from ..simulation.split import assign, hold_out
 from ..tables import read_table
 from ..terminal import output
 from ..versions import versions
+from .central import synthesise
 
 _HOLDOUT = 1e-4  # a simulation keeps somebody out; the benchmark has a test table of its own
-_MOST_UNEVEN = 20  # times the smallest site that the largest may hold
+_ROUNDS = {"moments": 0, "every-step": 200, "local": 5}
 
 
 def measure(
@@ -35,27 +37,34 @@ def measure(
     delta: float,
     sites: int,
     skew: float | None,
-    rounds: int,
+    schedule: str,
+    rounds: int | None,
     seed: int,
+    central: bool,
 ) -> dict[str, Any]:
-    """One run of schedule ``local``: tvd1, tvd2, tvd3, auc_boosting, auc_logistic, c2st, seconds, bytes.
+    """One run: tvd1, tvd2, tvd3, auc_boosting, auc_logistic, c2st, seconds, bytes.
 
     skew: Dirichlet concentration of the label over sites, None for the same mixture everywhere.
-    Raises ConfigError if the label is no column, or the split is so uneven that no plan fits all sites.
+    rounds: adversarial rounds or steps; a default for each schedule if None
+    central: whether to score the same recipe on the pooled records, too
+    Raises ConfigError if the label is no column, or a site got no record.
     """
     schema = Schema.load(schema_file)
     if label not in schema.names:
         raise ConfigError(f"the schema has no column {label!r}", hint="columns: " + ", ".join(schema.names))
     frames = [read_table(path, schema) for path in (train, test)]
-    config = _config(frames[0], schema, label, epsilon, delta, sites, skew, rounds, seed)
+    config = _config(frames[0], schema, label, epsilon, delta, sites, skew, schedule, rounds, seed)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         simulate = import_module("server.simulate").simulate
         report = simulate(config, frames[0], schema, Path(folder) / "release", False).report
         synthetic = read_table(Path(folder) / "release" / "synthetic.csv", schema)
+        plan = Run.open(Path(folder) / "release.run", config).plan
     seconds = time.perf_counter() - start
-    coder = Coder(frames[0], [frames[1], synthetic], label)
+    pooled = [synthesise(frames[0], schema, plan)] if central else []
+    coder = Coder(frames[0], [frames[1], synthetic, *pooled], label)
     real, held_out, made = (coder(table[schema.names]) for table in (*frames, synthetic))
+    beside = {"central": scores(real, held_out, coder(pooled[0]), coder.sizes)} if central else {}
     up = [traffic["up"] for traffic in report["bytes"].values()]
     return {
         **scores(real, held_out, made, coder.sizes),
@@ -64,15 +73,17 @@ def measure(
         "epsilon": report["epsilon"],
         "delta": delta,
         "unit": report["unit"],
-        "schedule": "local",
+        "epsilon_views": report["epsilon_views"],
+        "schedule": schedule,
         "sites": sites,
         "skew": skew,
-        "rounds": rounds,
+        "rounds": config.training.rounds,
         "seed": seed,
         "records": {"train": len(real), "test": len(held_out), "synthetic": len(made)},
         "baselines": {
             "real": scores(real, held_out, real, coder.sizes),
             "independent_columns": scores(real, held_out, shuffled_columns(real), coder.sizes),
+            **beside,
         },
         "machine": {"cores": os.cpu_count(), **versions()},
     }
@@ -86,15 +97,17 @@ def _config(
     delta: float,
     count: int,
     skew: float | None,
-    rounds: int,
+    schedule: str,
+    rounds: int | None,
     seed: int,
 ) -> SimulationConfig:
     split = {"split": "iid"} if skew is None else {"split": "dirichlet", "column": label, "alpha": skew}
+    training = {"schedule": schedule, "rounds": _ROUNDS[schedule] if rounds is None else rounds}
     sites = Sites.model_validate({"count": count, **split})
     sizes = _site_sizes(frame, schema, sites, seed)
-    if sizes.max() > _MOST_UNEVEN * sizes.min() or sizes.min() < 50:
+    if sizes.min() == 0:
         raise ConfigError(
-            f"with seed {seed} sites hold {sizes.min()} to {sizes.max()} records, too uneven for one plan",
+            f"with seed {seed} a site holds no record",
             hint="a larger --skew, fewer --sites, or another --seed",
         )
     return SimulationConfig(
@@ -104,7 +117,13 @@ def _config(
         sites=sites,
         federation=Federation(threshold=min(count, 16) // 2 + 1),
         privacy=Privacy(epsilon=epsilon, delta=delta),
-        training=Training(records_per_site=int(sizes.min()), rounds=rounds),
+        training=Training.model_validate(
+            {
+                "records_per_site": int(sizes.min()),
+                "most_records_per_site": int(sizes.max()),
+                **training,
+            }
+        ),
     )
 
 
@@ -113,7 +132,9 @@ def _site_sizes(frame: pd.DataFrame, schema: Schema, sites: Sites, seed: int) ->
     random = np.random.default_rng(seed)
     held_out = hold_out(frame, schema.subject, _HOLDOUT, random)
     _, numbers = assign(frame, schema.subject, sites, random)
-    return np.bincount(numbers[~held_out], minlength=sites.count)
+    units = frame[schema.subject] if schema.subject else pd.Series(np.arange(len(frame)))
+    mine = pd.DataFrame({"site": numbers, "unit": units.to_numpy()})[~held_out]
+    return np.bincount(mine.drop_duplicates()["site"], minlength=sites.count)
 
 
 def print_table(result: dict[str, Any]) -> None:

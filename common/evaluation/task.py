@@ -48,7 +48,7 @@ def _above(column: NumberColumn, task: Evaluation) -> list[bool]:
         raise ConfigError(f"evaluation: {column.name} is a number, give 'above'")
     step = 10.0**-column.decimals
     low, high = column.bounds
-    starts, ends = (low, *column.cuts), (*(cut - step for cut in column.cuts), high)
+    starts, ends = (low, *column.borders), (*(cut - step for cut in column.borders), high)
     flags = [atom > task.above for atom in column.atoms]
     for start, end in zip(starts, ends, strict=True):
         first = start + step if start in column.atoms else start  # a bin never holds an atom

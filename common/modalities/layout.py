@@ -28,8 +28,8 @@ class Layout:
         free = [i for i, flag in enumerate(flags) if not flag]
         fixed = [i for i, flag in enumerate(flags) if flag]
         return cls(
-            tuple(schema.sizes[i] for i in free),
-            tuple(schema.sizes[i] for i in fixed),
+            tuple(schema.groups[i] for i in free),
+            tuple(schema.groups[i] for i in fixed),
             (*free, *fixed),
         )
 

@@ -1,12 +1,9 @@
-"""Tables: records to codes and back, and the bounded feature map of the measure phase.
+"""Tables: records to codes and back.
 
-A record is one code a column (``int64[records, columns]``); its one-hot form o has one 1 a column.
+A record is one code a column: ``int64[records, columns]``.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -69,7 +66,7 @@ def _category_codes(series: pd.Series, column: CategoryColumn) -> Codes:
 def _number_codes(series: pd.Series, column: NumberColumn, absent: NDArray[np.bool_]) -> Codes:
     values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     low, high = column.bounds
-    codes = np.searchsorted(column.cuts, values, side="right") + len(column.atoms)
+    codes = np.searchsorted(column.borders, values, side="right") + len(column.atoms)
     for code, atom in enumerate(column.atoms):
         codes[values == atom] = code
     inside = (values >= low) & (values <= high)  # false for what is not a number, too
@@ -122,8 +119,8 @@ def _decode_column(
 def _draw_numbers(codes: Codes, column: NumberColumn, random: np.random.Generator) -> NDArray[np.float64]:
     step = 10.0**-column.decimals
     low, high = column.bounds
-    starts = np.array([low, *column.cuts])
-    ends = np.array([*column.cuts, high + step])  # the last bin includes the upper bound
+    starts = np.array([low, *column.borders])
+    ends = np.array([*column.borders, high + step])  # the last bin includes the upper bound
     bins = np.clip(codes - len(column.atoms), 0, len(starts) - 1)
     position = random.random(len(codes))
     start, width = starts[bins], ends[bins] - starts[bins]
@@ -137,60 +134,3 @@ def _draw_numbers(codes: Codes, column: NumberColumn, random: np.random.Generato
     atoms = codes < len(column.atoms)
     values[atoms] = np.array([*column.atoms, 0.0])[codes[atoms]]
     return np.asarray(np.round(values, column.decimals))
-
-
-@dataclass(frozen=True)
-class GramFeatures:
-    """phi(o) = all pairs of codes of two columns, and all single codes, of one record.
-
-    The sum over records holds every two-way and one-way count. One record has one 1 in each of the
-    k(k-1)/2 pair blocks and in each of the k single blocks; the singles are weighted by
-    ``single_weight``, so adding or removing a record moves the sum by exactly ``l2_sensitivity``.
-    """
-
-    sizes: tuple[int, ...]
-    single_weight: float
-
-    @cached_property
-    def offsets(self) -> NDArray[np.int64]:
-        """Start of each column in the one-hot record, and the end."""
-        return np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
-
-    @cached_property
-    def indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and columns of the Gram matrix that phi holds: pairs of two columns, then the diagonal."""
-        owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        rows, columns = np.nonzero(owner[:, None] < owner[None, :])
-        diagonal = np.arange(self.offsets[-1])
-        return np.concatenate([rows, diagonal]), np.concatenate([columns, diagonal])
-
-    @property
-    def count(self) -> int:
-        """Length of phi."""
-        return len(self.indices[0])
-
-    @property
-    def l2_sensitivity(self) -> float:
-        """The norm of phi(o), the same for every record: sqrt(k(k-1)/2 + k w**2)."""
-        k = len(self.sizes)
-        return float(np.sqrt(k * (k - 1) / 2 + k * self.single_weight**2))
-
-    @cached_property
-    def weights(self) -> NDArray[np.float64]:
-        """1 for pairs, ``single_weight`` for singles: float64[count]."""
-        rows, columns = self.indices
-        return np.where(rows == columns, self.single_weight, 1.0)
-
-    def sum(self, codes: Codes) -> NDArray[np.float64]:
-        """Sum of phi over records: float64[count]."""
-        one_hot = np.zeros((len(codes), int(self.offsets[-1])), np.float32)
-        np.put_along_axis(one_hot, codes + self.offsets[:-1], 1.0, axis=1)
-        gram = one_hot.T @ one_hot  # exact in float32 up to 2**24 records a site
-        return np.asarray(gram[self.indices], np.float64) * self.weights
-
-    def matrix(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A (noisy) sum of phi as a symmetric Gram matrix of counts, blocks of one column diagonal."""
-        size = int(self.offsets[-1])
-        gram = np.zeros((size, size))
-        gram[self.indices] = total / self.weights
-        return np.asarray(gram + gram.T - np.diag(np.diag(gram)))

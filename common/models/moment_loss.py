@@ -1,4 +1,4 @@
-"""How far a generator's one-way and two-way moments are from released ones: unbiased, differentiable."""
+"""How far a generator's one-way and two-way moments are from released ones: exact, differentiable."""
 
 from __future__ import annotations
 
@@ -7,57 +7,76 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..modalities.layout import Layout
-from .tabular import Generator
+from ..modalities.gram import GramFeatures
+from .tabular import Generator, condition_one_hot
 
 Array = NDArray[np.float64]
 
 
 class MomentLoss:
-    """sum (E[v v'] - pairs)**2 over blocks of two columns, plus trust * sum (E[v] - singles)**2.
+    """Squared errors of moments in units of their noise, averaged over all pairs of codes.
 
-    v is a record's column probabilities with its one-hot conditions. The expectation is estimated on two
-    independent halves of a batch and their residuals are multiplied, so that a small batch does not
-    bias the fit towards too little variety. Conditions are stratified: each combination gets a share of
-    the batch proportional to the root of its prior, and is weighted back.
+    A generator is a finite mixture: each of its K latents gives, under given conditions, one distribution for
+    each column. So its moments are exact sums over latents and combinations of conditions, and the loss has
+    no sampling noise. At the truth it is about 1 for the measured pairs.
+
+    singles: float64[C, W], pairs: float64[C, W, W], shares of all units in each class; single_precision,
+    pair_precision: of the same in units of noise**-2; prior: of each combination of conditions
     """
 
     def __init__(
-        self, layout: Layout, singles: Array, pairs: Array, prior: Array, single_trust: float
+        self,
+        features: GramFeatures,
+        singles: Array,
+        pairs: Array,
+        single_precision: Array,
+        pair_precision: Array,
+        noise: float,
+        prior: Array,
     ) -> None:
-        owner = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
-        between = owner[:, None] != owner[None, :]
-        self._between = torch.tensor(between, dtype=torch.float32)
-        self._pairs = torch.tensor(pairs, dtype=torch.float32)
-        self._singles = torch.tensor(singles, dtype=torch.float32)
-        self._trust = single_trust
-        self._prior = prior
-        self._grid = condition_one_hot(layout, layout.condition_grid())
+        layout = features.layout
+        order, rest = _by_class(features)
+        self._classes = features.classes
+        self._grid = condition_one_hot(layout, layout.condition_grid()[order])
+        self._rest = self._grid[:, torch.from_numpy(rest)]
+        self._prior = torch.tensor(prior[order], dtype=torch.float32)
+        used = (pair_precision > 0).any(1)  # groups without a code have no moments
+        self._used = torch.from_numpy(np.nonzero(used)[0])
+        self._pairs = torch.tensor(pairs[:, used][:, :, used], dtype=torch.float32)
+        self._singles = torch.tensor(singles[:, used], dtype=torch.float32)
+        self._pair_precision = torch.tensor(pair_precision[used][:, used], dtype=torch.float32)
+        self._single_precision = torch.tensor(single_precision[:, used], dtype=torch.float32)
+        self._scale = 1.0 / (noise**2 * max(1, int((pair_precision > 0).sum()) * features.classes))
 
-    def __call__(self, generator: Generator, batch: int, random: torch.Generator) -> Tensor:
-        """The loss on a fresh batch of about ``batch`` records in each half: a scalar."""
-        share = np.sqrt(np.maximum(self._prior, 1e-6))
-        counts = np.maximum(np.round(share / share.sum() * batch), 2).astype(np.int64)
-        conditions = self._grid.repeat_interleave(torch.tensor(counts), dim=0)
-        weights = torch.tensor(np.repeat(self._prior / counts, counts), dtype=torch.float32)
-        first = self._residuals(generator, conditions, weights, random)
-        second = self._residuals(generator, conditions, weights, random)
-        pairs = (first[0] * second[0] * self._between).sum() / 2
-        return pairs + self._trust * (first[1] * second[1]).sum()
+    def __call__(self, generator: Generator) -> Tensor:
+        """The loss: a scalar."""
+        records, weights = self.mixture(generator)
+        records = records[:, :, self._used]
+        weighted = records * weights
+        second = weighted.transpose(1, 2) @ records - self._pairs
+        first = weighted.sum(1) - self._singles
+        total = (second**2 * self._pair_precision).sum() + 2 * (first**2 * self._single_precision).sum()
+        return total * self._scale
 
-    def _residuals(
-        self, generator: Generator, conditions: Tensor, weights: Tensor, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        noise = torch.randn((len(conditions), generator.latent), generator=random)
-        soft = generator.columns.probabilities(generator(noise, conditions))
-        records = torch.cat([soft, conditions], dim=1)
-        weighted = records * weights[:, None]
-        return records.T @ weighted - self._pairs, weighted.sum(0) - self._singles
+    def mixture(self, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Column probabilities and other conditions [C, rows, W], and each row's share [C, rows, 1]."""
+        latents, grid = generator.latents, self._grid
+        soft = generator.columns.probabilities(
+            generator(latents.repeat(len(grid), 1), grid.repeat_interleave(len(latents), dim=0))
+        )
+        rest = self._rest.repeat_interleave(len(latents), dim=0)
+        records = torch.cat([soft, rest], dim=1).view(self._classes, -1, soft.shape[1] + rest.shape[1])
+        shares = self._prior.repeat_interleave(len(latents)) / len(latents)
+        return records, shares.view(self._classes, -1, 1)
 
 
-def condition_one_hot(layout: Layout, codes: NDArray[np.int64]) -> Tensor:
-    """Condition codes ``int64[B, conditions]`` as float32[B, C]."""
-    offsets = np.concatenate([[0], np.cumsum(layout.conditions)])[:-1]
-    one_hot = np.zeros((len(codes), layout.condition_width), np.float32)
-    np.put_along_axis(one_hot, codes + offsets, 1.0, axis=1)
-    return torch.from_numpy(one_hot)
+def _by_class(features: GramFeatures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Combinations of conditions ordered by class, and the one-hot places of conditions that do not split."""
+    layout = features.layout
+    first = len(layout.generated)
+    grid = layout.condition_grid()
+    member = np.zeros(len(grid), np.int64)
+    for j in features.split:
+        member = member * layout.sizes[j] + grid[:, j - first]
+    owner = np.repeat(np.arange(len(layout.conditions)) + first, layout.conditions)
+    return np.argsort(member, kind="stable"), np.nonzero(~np.isin(owner, features.split))[0]

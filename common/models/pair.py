@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ..errors import MalformedMessageError
 from ..modalities.layout import Layout
-from ..plan import Model
+from ..phases import Model
 from .tabular import Discriminator, Generator
 
 Vector = NDArray[np.float32]
@@ -31,7 +31,7 @@ class Pair:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(
-                Generator(layout, model.latent, model.generator_hidden),
+                Generator(layout, model.latents, model.latent, model.generator_hidden),
                 Discriminator(layout, model.discriminator_hidden),
             )
 
@@ -47,12 +47,15 @@ class Pair:
     def load(self, vector: Vector) -> None:
         """Set all parameters. Raises MalformedMessageError on another length."""
         generator, discriminator = self.counts
-        if vector.shape != (generator + discriminator,):
-            raise MalformedMessageError(
-                f"expected {generator + discriminator} parameters, got {vector.shape}"
-            )
+        check_length(vector, generator + discriminator)
         load(self.generator, vector[:generator])
         load(self.discriminator, vector[generator:])
+
+
+def check_length(vector: Vector, expected: int) -> None:
+    """Raise MalformedMessageError on another length."""
+    if vector.shape != (expected,):
+        raise MalformedMessageError(f"expected {expected} parameters, got {vector.shape}")
 
 
 def count(module: nn.Module) -> int:
@@ -67,5 +70,6 @@ def to_vector(module: nn.Module) -> Vector:
 
 
 def load(module: nn.Module, vector: Vector) -> None:
-    """Set all parameters from a flat vector."""
+    """Set all parameters from a flat vector. Raises MalformedMessageError on another length."""
+    check_length(vector, count(module))
     vector_to_parameters(torch.from_numpy(vector.copy()), module.parameters())

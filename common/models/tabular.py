@@ -5,7 +5,9 @@ Shapes: B batch, Z latent, C width of the one-hot conditions, F width of the gen
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..modalities.layout import Layout
@@ -43,10 +45,6 @@ class ColumnSoftmax(nn.Module):
         """[B, F]: each column sums to 1."""
         return self._flat(self._padded(logits).softmax(2))
 
-    def codes(self, logits: Tensor, random: torch.Generator) -> Tensor:
-        """One code a column, drawn from its softmax (never the most likely one): int64[B, columns]."""
-        return (self._padded(logits) + self._gumbel(random, len(logits))).argmax(2)
-
     def one_hot_sample(self, logits: Tensor, random: torch.Generator) -> Tensor:
         """A drawn one-hot record [B, F] whose gradient is that of the softmax (straight-through).
 
@@ -64,14 +62,15 @@ class ColumnSoftmax(nn.Module):
 class Generator(nn.Module):
     """(noise [B, Z], conditions [B, C]) to logits [B, F].
 
-    Conditions scale and shift each hidden layer (FiLM, Perez et al. 2018) and shift the output;
-    a linear path from the noise carries the leading correlations.
+    The noise is one of K fixed points, which makes the generator a finite mixture: for given conditions each
+    point gives one distribution for each column, and moments are exact sums. Conditions scale and shift each
+    hidden layer (FiLM, Perez et al. 2018) and shift the output; a linear path goes round the hidden layers.
     """
 
-    def __init__(self, layout: Layout, latent: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, layout: Layout, latents: int, latent: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         widths = (latent, *hidden)
-        self.latent = latent
+        self.register_buffer("_latents", torch.randn(latents, latent))
         self.columns = ColumnSoftmax(layout.generated)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, hidden, strict=False))
         self.film = nn.ModuleList(nn.Linear(layout.condition_width, 2 * b) for b in hidden)
@@ -83,6 +82,11 @@ class Generator(nn.Module):
             nn.init.zeros_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+    @property
+    def latents(self) -> Tensor:
+        """The points of the latent space, float32[K, Z], all equally likely."""
+        return self.get_buffer("_latents")
 
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Logits [B, F]."""
@@ -109,3 +113,20 @@ class Discriminator(nn.Module):
         """Logits [B]."""
         logits: Tensor = self.layers(records)
         return logits.squeeze(1)
+
+
+def one_hot(codes: NDArray[np.int64], layout: Layout) -> Tensor:
+    """Records ``int64[B, columns]`` in model order as float32[B, F + C]."""
+    return _one_hot(codes, layout.sizes)
+
+
+def condition_one_hot(layout: Layout, codes: NDArray[np.int64]) -> Tensor:
+    """Condition codes ``int64[B, conditions]`` as float32[B, C]."""
+    return _one_hot(codes, layout.conditions)
+
+
+def _one_hot(codes: NDArray[np.int64], sizes: tuple[int, ...]) -> Tensor:
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    flat = np.zeros((len(codes), sum(sizes)), np.float32)
+    np.put_along_axis(flat, codes + offsets, 1.0, axis=1)
+    return torch.from_numpy(flat)

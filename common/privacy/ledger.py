@@ -1,7 +1,7 @@
 """The append-only file of everything ever spent on a site's records.
 
 One JSON object a line; each line carries the hash of the line before it. A charge is on disk
-before the update it pays for exists.
+before the update it pays for exists. The lines themselves are in ``entries``.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ import fcntl
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from typing import Any, BinaryIO
 
 from ..durable import sync_folder
-from ..errors import BudgetExceededError, LedgerError, ReplayError
-from .accounting import epsilon
-from .mechanism import Mechanism
+from ..errors import BudgetExceededError, ForeignLedgerError, LedgerError, MixedUnitsError, ReplayError
+from .accounting import epsilon, within
+from .entries import VERSION, Answered, BrokenChainError, Chain, Charge, Ending, Entry, Outcome, encoded
+from .mechanism import Mechanism, Unit
 
-UNIT: Final = "add/remove one record"
 _MAKER = object()  # only this module can make receipts
 
 
@@ -45,32 +42,6 @@ class Receipt:
         self._used = True
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    sequence: int
-    previous: str
-    time: str
-    plan: str
-    step: str
-
-
-class Charge(_Line):
-    """A mechanism was paid for."""
-
-    kind: Literal["charge"] = "charge"
-    mechanism: Mechanism
-
-
-class Answered(_Line):
-    """An answer that a charge paid for is about to leave. answer: its SHA-256."""
-
-    kind: Literal["answered"] = "answered"
-    answer: str
-
-
-Line = Annotated[Charge | Answered, Field(discriminator="kind")]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cap:
     """The most a site allows to be spent on its records, over all runs together."""
@@ -82,57 +53,76 @@ class Cap:
 class Ledger:
     """The ledger of one data set at one site.
 
+    dataset: names the records it is about; the first line holds it
+
     Guarantees: when ``charge`` returns, the entry is on disk (fsync of file and folder); a crash at
     any moment can only over-count. Two processes cannot charge at once (flock). A file in which a line
     was altered, moved or taken out, also at the end, raises LedgerError and nothing is charged: a second
     file, ``ledger.head``, says how far it goes. (Older copies of both files together cannot be told from
-    the real ones here; a site's stored answers can tell, see ``fedcgan site budget --verify``.)
+    the real ones here; a site's stored answers can tell, see ``fedcgan site budget --verify``.) The ledger
+    of another data set raises ForeignLedgerError. All charges protect the same unit.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, dataset: str) -> None:
+        self.path, self.dataset = path, dataset
+        self._known: Chain | None = None
 
     def create(self) -> None:
-        """Start an empty ledger. Does nothing if there is one already."""
+        """Start an empty ledger. Does nothing if there is one already.
+
+        Raises LedgerError if there was one that is not empty: its head is still here.
+        """
         if self.path.exists():
             return
+        if self._head.exists() and self._read_head()[0] > 0:
+            raise self._damaged("it is gone, its head is not")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        first = _encoded({"ledger": 1, "dataset": uuid.uuid4().hex, "unit": UNIT})
+        first = encoded({"ledger": VERSION, "dataset": self.dataset})
         self._write_head(0, hashlib.sha256(first).hexdigest())
         _write_durably(self.path, first)
 
     def entries(self) -> list[Charge]:
         """All charges, verified. Raises LedgerError."""
-        with self._locked() as file:
-            return _charges(self._read(file)[0])
+        return _charges(self._lines())
 
     def answers(self) -> list[Answered]:
         """Every answer that a charge paid for, verified. Raises LedgerError."""
-        with self._locked() as file:
-            return [line for line in self._read(file)[0] if isinstance(line, Answered)]
+        return [line for line in self._lines() if isinstance(line, Answered)]
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of steps and plans, verified. Raises LedgerError."""
+        return [line for line in self._lines() if isinstance(line, Outcome)]
 
     def spent(self, delta: float) -> float:
         """The epsilon of everything charged so far."""
         return epsilon((entry.mechanism for entry in self.entries()), delta)
 
-    def check(self, planned: list[Mechanism], cap: Cap, plan: str) -> float:
+    def check(self, planned: list[Mechanism], cap: Cap, plan: str, unit: Unit) -> float:
         """The epsilon after ``planned``. Raises BudgetExceededError, with the numbers, if above the cap.
 
-        What this plan was charged already is not counted twice.
+        What this plan was charged already is not counted twice. Raises MixedUnitsError if something else
+        was charged for another unit.
         """
-        others = [e.mechanism for e in self.entries() if e.plan != plan]
-        return self._within(others, planned, cap)
+        others = [entry for entry in self.entries() if entry.plan != plan]
+        _one_unit({entry.unit for entry in others}, unit)
+        before = [entry.mechanism for entry in others]
+        self._stay_within(before, planned, cap, unit)
+        return epsilon([*before, *planned], cap.delta)
 
-    def charge(self, mechanism: Mechanism, *, plan: str, step: str, cap: Cap) -> Receipt:
+    def charge(
+        self, mechanism: Mechanism, *, plan: str, step: str, cap: Cap, unit: Unit, sensitivity: float
+    ) -> Receipt:
         """Record one step durably before its update exists.
+
+        sensitivity: L2, of what will be released, in its own units
 
         A step that was charged but not answered is not charged again: nothing of it has left. One that
         was answered is refused: its charge is used up, whatever became of the stored answer.
-        Raises BudgetExceededError or ReplayError, and nothing is recorded.
+        Raises BudgetExceededError, MixedUnitsError or ReplayError, and nothing is recorded.
         """
         with self._locked() as file:
-            lines, previous = self._read(file)
-            same = [line for line in lines if (line.plan, line.step) == (plan, step)]
+            chain = self._read(file)
+            same = chain.at(plan, step)
             if any(isinstance(line, Answered) for line in same):
                 raise ReplayError(
                     f"step {step} was charged and answered, and the stored answer is gone",
@@ -140,32 +130,38 @@ class Ledger:
                 )
             if any(line.mechanism != mechanism for line in _charges(same)):
                 raise ReplayError(f"step {step} was charged as another mechanism")
-            if not same:
-                self._within([charge.mechanism for charge in _charges(lines)], [mechanism], cap)
-                place = self._place(lines, previous, plan, step)
-                self._append(file, Charge(**place, mechanism=mechanism))
+            _one_unit(chain.units, unit)
+            if not _charges(same):
+                self._stay_within(chain.mechanisms, [mechanism], cap, unit)
+                place = _next(chain, plan, step)
+                self._append(file, Charge(**place, mechanism=mechanism, unit=unit, sensitivity=sensitivity))
         return Receipt(_MAKER, plan, step, mechanism)
 
     def answered(self, answer: bytes, *, plan: str, step: str) -> None:
         """Record durably that an answer to a charged step is about to leave; once for each step."""
         with self._locked() as file:
-            lines, previous = self._read(file)
-            if any(isinstance(line, Answered) and (line.plan, line.step) == (plan, step) for line in lines):
+            chain = self._read(file)
+            if any(isinstance(line, Answered) for line in chain.at(plan, step)):
                 return
-            place = self._place(lines, previous, plan, step)
-            self._append(file, Answered(**place, answer=hashlib.sha256(answer).hexdigest()))
+            digest = hashlib.sha256(answer).hexdigest()
+            self._append(file, Answered(**_next(chain, plan, step), answer=digest))
 
-    def _place(self, lines: list[Any], previous: str, plan: str, step: str) -> dict[str, Any]:
-        return {
-            "sequence": len(lines) + 1,
-            "previous": previous,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "plan": plan,
-            "step": step,
-        }
+    def ended(self, outcome: Ending, *, plan: str, step: str = "", reason: str = "") -> None:
+        """Record durably what became of a step, or of the whole plan; once for each outcome.
 
-    def _append(self, file: BinaryIO, line: _Line) -> None:
-        raw = _encoded(line.model_dump())
+        reason: an error code. Does nothing for a step that was never charged here: it had no beginning.
+        """
+        with self._locked() as file:
+            chain = self._read(file)
+            known = chain.at(plan, step)
+            if any(isinstance(line, Outcome) and line.outcome == outcome for line in known):
+                return
+            if not any(line.plan == plan and step in ("", line.step) for line in _charges(chain.entries)):
+                return
+            self._append(file, Outcome(**_next(chain, plan, step), outcome=outcome, reason=reason))
+
+    def _append(self, file: BinaryIO, line: Entry) -> None:
+        raw = encoded(line.model_dump())
         file.seek(0, os.SEEK_END)
         file.write(raw)
         file.flush()
@@ -174,34 +170,45 @@ class Ledger:
 
     def _write_head(self, lines: int, last: str) -> None:
         """How far the ledger goes. Written after the line, so that a crash leaves it one line behind."""
-        _write_durably(self._head, _encoded({"lines": lines, "last": last}))
+        _write_durably(self._head, encoded({"lines": lines, "last": last}))
 
-    def _check_head(self, lines: list[bytes]) -> None:
-        """Raise LedgerError unless the ledger goes at least as far as its head, by the same line."""
+    def _read_head(self) -> tuple[int, str]:
         try:
             head = json.loads(self._head.read_bytes())
-            count, last = int(head["lines"]), str(head["last"])
-        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            return int(head["lines"]), str(head["last"])
+        except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self._damaged(f"its {self._head.name} is missing or damaged") from error
-        if not 0 <= count < len(lines):
-            raise self._damaged(f"it ends after line {len(lines)}, its {self._head.name} knows {count + 1}")
-        if hashlib.sha256(lines[count]).hexdigest() != last:
+
+    def _check_head(self, chain: Chain, file: BinaryIO) -> None:
+        """Raise LedgerError unless the ledger goes at least as far as its head, by the same line.
+
+        A head that is behind means a crash: the lines after it may not have reached the disk yet. They do
+        before anybody relies on them.
+        """
+        count, last = self._read_head()
+        known = len(chain.hashes)
+        if not 0 <= count < known:
+            raise self._damaged(f"it ends after line {known}, its {self._head.name} knows {count + 1}")
+        if chain.hashes[count] != last:
             raise self._damaged(f"line {count + 1} is not the one that {self._head.name} knows")
+        if count < known - 1:
+            os.fsync(file.fileno())
+            self._write_head(known - 1, chain.hashes[-1])
 
     @property
     def _head(self) -> Path:
         return self.path.with_suffix(".head")
 
-    def _within(self, before: list[Any], planned: list[Any], cap: Cap) -> float:
-        after = epsilon([*before, *planned], cap.delta)
-        if after > cap.epsilon * (1 + 1e-9):
-            now = epsilon(before, cap.delta)
+    @staticmethod
+    def _stay_within(before: list[Mechanism], planned: list[Mechanism], cap: Cap, unit: Unit) -> None:
+        after = [*before, *planned]
+        if not within(after, cap.epsilon * (1 + 1e-9), cap.delta):
+            now, then = epsilon(before, cap.delta), epsilon(after, cap.delta)
             raise BudgetExceededError(
-                f"epsilon would go from {now:.4g} to {after:.4g}, the cap is {cap.epsilon:g} "
-                f"(delta {cap.delta:g}, {UNIT}); nothing was charged",
+                f"epsilon would go from {now:.4g} to {then:.4g}, the cap is {cap.epsilon:g} "
+                f"(delta {cap.delta:g}, {unit}); nothing was charged",
                 hint="the site may raise its cap, or the coordinator may plan for a smaller epsilon",
             )
-        return after
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
@@ -216,26 +223,30 @@ class Ledger:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
 
-    def _read(self, file: BinaryIO) -> tuple[list[Charge | Answered], str]:
-        """All lines after the head, and the hash of the last one."""
+    def _lines(self) -> tuple[Entry, ...]:
+        with self._locked() as file:
+            return self._read(file).entries
+
+    def _read(self, file: BinaryIO) -> Chain:
+        """All lines, verified; those of the reading before are parsed again only if a byte changed."""
         file.seek(0)
-        lines = file.read().splitlines(keepends=True)
+        raw = file.read()
+        whole = raw[: raw.rfind(b"\n") + 1]
         try:
-            head = json.loads(lines[0])
-            if head["ledger"] != 1 or head["unit"] != UNIT:
-                raise LedgerError("a ledger of another version or unit")
-            if len(lines) > 1 and not lines[-1].endswith(b"\n"):
-                # a crash while writing: the charge was not complete, so no update was made of it
-                file.truncate(sum(map(len, lines[:-1])))
-                lines.pop()
-            entries = [_LINE.validate_json(line) for line in lines[1:]]
-        except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:  # json's, pydantic's
-            raise self._damaged("a line cannot be read") from error
-        for number, (entry, before) in enumerate(zip(entries, lines, strict=False), start=1):
-            if entry.sequence != number or entry.previous != hashlib.sha256(before).hexdigest():
-                raise self._damaged(f"line {number + 1} does not follow from the line before it")
-        self._check_head(lines)
-        return entries, hashlib.sha256(lines[-1]).hexdigest()
+            chain = Chain.read(whole, self._known)
+        except BrokenChainError as error:
+            raise self._damaged(str(error)) from error
+        if chain.dataset != self.dataset:
+            raise ForeignLedgerError(
+                f"the ledger {self.path} is that of data set {chain.dataset[:32]}, not of {self.dataset}",
+                hint="bring back the ledger of these records; other records need a site folder of their own",
+            )
+        self._check_head(chain, file)
+        if len(whole) < len(raw):
+            # a crash while writing: the charge was not complete, so no update was made of it
+            file.truncate(len(whole))
+        self._known = chain
+        return chain
 
     def _damaged(self, why: str) -> LedgerError:
         return LedgerError(
@@ -244,15 +255,28 @@ class Ledger:
         )
 
 
-_LINE: TypeAdapter[Charge | Answered] = TypeAdapter(Line)
-
-
-def _charges(lines: list[Charge | Answered]) -> list[Charge]:
+def _charges(lines: Iterable[Entry]) -> list[Charge]:
     return [line for line in lines if isinstance(line, Charge)]
 
 
-def _encoded(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+def _one_unit(units: Collection[Unit], unit: Unit) -> None:
+    """Raise MixedUnitsError if charges protect another unit."""
+    if others := sorted({*units} - {unit}):
+        raise MixedUnitsError(
+            f"this ledger's charges protect {others[0]!r}, not {unit!r}; nothing was charged",
+            hint=f"agree on a plan with unit {others[0]!r}: a row's guarantee says nothing about a person",
+        )
+
+
+def _next(chain: Chain, plan: str, step: str) -> dict[str, Any]:
+    """What the next line begins with."""
+    return {
+        "sequence": len(chain.hashes),
+        "previous": chain.hashes[-1],
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "plan": plan,
+        "step": step,
+    }
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -34,3 +34,6 @@ class SampledGaussian(BaseModel):
 
 
 Mechanism = Annotated[GaussianSum | SampledGaussian, Field(discriminator="kind")]
+
+Unit = Literal["add/remove one record", "add/remove one subject"]
+"""Whom a guarantee protects: what may be added or removed without much of a change."""

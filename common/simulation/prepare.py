@@ -83,7 +83,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     _refuse_empty_classes(codes[~held_out], schema)
     if config.evaluation is not None:
         check_task(schema, config.evaluation)
-    frame = frame[schema.names]
+    frame = frame[[*([schema.subject] if schema.subject else []), *schema.names]]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     parties = [
@@ -112,6 +112,7 @@ def _make_site(folder: Path, records: pd.DataFrame, config: SimulationConfig) ->
     write_table(records, folder / "records.parquet")
     policy = {
         "records": "records.parquet",
+        "dataset": uuid.uuid4().hex,
         "epsilon_cap": config.privacy.epsilon,
         "delta": config.privacy.delta,
     }

@@ -10,14 +10,14 @@ import pandas as pd
 from ..config import Evaluation
 from ..evaluation.fidelity import distances
 from ..evaluation.utility import auc
+from ..modalities.grouping import Grouping
 from ..modalities.tabular import encode
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
-from ..privacy.ledger import UNIT
 from ..versions import versions
 from .prepare import Run
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +38,19 @@ class Costs:
     attempts: dict[str, int]
 
 
-def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, costs: Costs) -> dict[str, Any]:
+def build(
+    run: Run,
+    synthetic: pd.DataFrame,
+    grouping: Grouping,
+    evaluation: Evaluation | None,
+    costs: Costs,
+) -> dict[str, Any]:
     """The report as JSON-ready content; its keys are described in docs/report.md."""
     plan = run.plan
     return {
         "report_version": REPORT_VERSION,
         **_privacy(plan, costs.attempts),
-        **_quality(run, synthetic, evaluation),
+        **_quality(run, synthetic, grouping, evaluation),
         "upload_ratio_float32": round(costs.upload_ratio_float32, 4),
         "encryption_share": _rounded(costs.encryption_share),
         "wall_seconds": round(costs.wall_seconds, 2),
@@ -55,7 +61,8 @@ def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, cost
         "sites": plan.federation.names,
         "threshold": plan.federation.threshold,
         "key_holders": plan.federation.key_holders,
-        "rounds": plan.train.rounds,
+        "schedule": plan.train.schedule if plan.train else "moments",
+        "rounds": plan.rounds,
         "plan": plan.hash,
         "schema": plan.schema_hash,
         "seed": plan.seed,
@@ -64,24 +71,35 @@ def build(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None, cost
 
 
 def _privacy(plan: Plan, attempts: dict[str, int]) -> dict[str, Any]:
+    delta = plan.privacy.delta
+    done = plan.charged(attempts, plan.rounds)
     return {
-        "epsilon": rounded_up(epsilon(plan.charged(attempts, plan.train.rounds), plan.privacy.delta)),
-        "delta": plan.privacy.delta,
-        "unit": UNIT,
+        "epsilon": rounded_up(epsilon(done, delta)),
+        "epsilon_views": {
+            view: rounded_up(epsilon(plan.seen(done, honest), delta)) for view, honest in plan.views.items()
+        },
+        "delta": delta,
+        "unit": plan.privacy.unit,
         "sampling": "Poisson",
         "epsilon_target": plan.privacy.epsilon,
+        "collusion": plan.federation.collusion,
+        "noise_shares": plan.federation.shares,
+        "count_noise_multiplier": plan.count.noise_multiplier,
         "measure_noise_multiplier": plan.measure.noise_multiplier,
-        "train_noise_multiplier": plan.train.noise_multiplier,
+        "train_noise_multiplier": plan.train and plan.train.noise_multiplier,
     }
 
 
-def _quality(run: Run, synthetic: pd.DataFrame, evaluation: Evaluation | None) -> dict[str, Any]:
+def _quality(
+    run: Run, synthetic: pd.DataFrame, grouping: Grouping, evaluation: Evaluation | None
+) -> dict[str, Any]:
     schema = run.schema
     real, held_out = encode(run.training(), schema), encode(run.holdout(), schema)
     made = encode(synthetic, schema)
-    on_held_out = distances(made, held_out, schema.sizes)
-    on_training = distances(made, real, schema.sizes)
-    best = distances(real, held_out, schema.sizes)
+    drawn, seen, unseen = (grouping.to_groups(codes, schema) for codes in (made, real, held_out))
+    on_held_out = distances(drawn, unseen, schema.groups)
+    on_training = distances(drawn, seen, schema.groups)
+    best = distances(seen, unseen, schema.groups)
     scores: dict[str, Any] = {"tstr_auc": None, "trtr_auc": None}
     if evaluation is not None:
         scores = {

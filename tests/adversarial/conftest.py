@@ -1,4 +1,4 @@
-"""A federation with its keys made, copied for each test; nothing was contributed yet."""
+"""A federation with its keys made and its first sum open, copied for each test; the second one is next."""
 
 import shutil
 
@@ -24,7 +24,9 @@ def enrolled(tmp_path_factory):
     lenient = toy.run_folder(folder / "lenient", federation=Federation(threshold=3, min_contributors=3))
     runs = [first, Run(folder / "other", plan, first.schema), lenient]
     for run in runs:
-        LocalFederation(run).coordinator()._enrol()
+        coordinator = LocalFederation(run).coordinator()
+        coordinator._enrol()
+        coordinator._count()
     return runs
 
 

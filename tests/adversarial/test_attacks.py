@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from client.vault import Vault
-from common.contributions import MeasureEncoding
+from common.contributions import encoding
 from common.crypto.encrypted import EncryptedUpdate
-from common.crypto.packing import Packing, Quantiser
+from common.crypto.packing import Packing
 from common.crypto.ring import to_bytes
 from common.crypto.tag import GroupKey
 from common.errors import FedcganError, NotASumError, RefusedError
 from common.plan import MEASURE_STEP
+from common.privacy.integer_noise import NoiseGrid
 from common.protocol import frames
 from common.protocol.messages import Contribute, Contribution, Opened
+from common.states import MeasureState
 from server.aggregation import SecureSum
 from tests.adversarial.attacks import LIMIT, ON_OPENING, ON_THE_WAY, Wiretap, total, with_c1
 
@@ -40,10 +42,10 @@ def contributed(federation) -> Wiretap:
 
 @pytest.fixture
 def integers(monkeypatch):
-    """What the sites really quantised, in the order they were asked."""
+    """What the sites really encrypted, noise included, in the order they were asked."""
     sent = []
-    original = Quantiser.to_integers
-    monkeypatch.setattr(Quantiser, "to_integers", lambda *a: sent.append(original(*a)) or sent[-1])
+    original = NoiseGrid.to_integers
+    monkeypatch.setattr(NoiseGrid, "to_integers", lambda *a: sent.append(original(*a)) or sent[-1])
     return sent
 
 
@@ -115,11 +117,13 @@ def first_asked(federation) -> str:
 def measured(coordinator) -> np.ndarray:
     """The opened integers of the measure step."""
     coordinator._sum.attested = [bytes.fromhex(raw) for raw in coordinator._checkpoint.attested]
-    return coordinator._sum(MEASURE_STEP, b"", encoding(coordinator).packing)[0]
+    packing = encoding(MEASURE_STEP, coordinator._schema, coordinator._plan).packing
+    return coordinator._sum(MEASURE_STEP, state_of(coordinator), packing)[0]
 
 
-def encoding(coordinator) -> MeasureEncoding:
-    return MeasureEncoding(coordinator._schema, coordinator._plan)
+def state_of(coordinator) -> bytes:
+    """What sites are sent with the measure step."""
+    return MeasureState(grouping=coordinator.grouping).to_bytes()
 
 
 def test_a_replay_of_another_step_is_no_contribution(federation):
@@ -212,7 +216,7 @@ def test_a_garbage_partial_is_named_and_the_rest_open(federation, integers):
     assert state.garbage == [liar]
     coordinator._checkpoint.pending = None
     tap = Wiretap(federation)
-    coordinator._opened(MEASURE_STEP, b"", encoding(coordinator))
+    coordinator._opened(MEASURE_STEP, state_of(coordinator))
     assert liar not in {site for site, _ in tap.partials}  # asked last from then on
 
 

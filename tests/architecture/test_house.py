@@ -97,12 +97,23 @@ def test_error_codes_are_stable_and_different():
 
 
 def test_nothing_that_sets_a_guarantee_has_a_default():
-    from common.plan import Measure, Privacy, Train
+    from common.phases import Count, EveryStep, Local, Measure, Model
+    from common.plan import Federation, Plan, Privacy
+    from common.privacy.mechanism import GaussianSum, SampledGaussian
 
     guarantees = {
+        Federation: ("key_holders", "threshold", "min_contributors", "collusion"),
         Privacy: ("epsilon", "delta", "unit"),
-        Measure: ("noise_multiplier", "limit"),
-        Train: ("noise_multiplier", "max_grad_norm", "sample_rate", "local_steps", "fakes"),
+        Count: ("noise_multiplier",),
+        Measure: ("noise_multiplier", "split", "power"),
+        Local: ("noise_multiplier", "max_grad_norm", "sample_rate", "local_steps", "fakes"),
+        EveryStep: ("noise_multiplier", "max_grad_norm", "sample_rate", "sum_limit"),
+        Plan: ("count", "train", "min_records", "max_records"),
+        GaussianSum: ("noise_multiplier",),
+        SampledGaussian: ("noise_multiplier", "sample_rate", "steps"),
     }
     for model, fields in guarantees.items():
         assert all(model.model_fields[field].is_required() for field in fields)
+    named = {"schedule", "version"}  # what a phase is, not what it promises
+    for model in (Federation, Privacy, Plan, Model, Count, Measure, Local, EveryStep):
+        assert all(field.is_required() for name, field in model.model_fields.items() if name not in named)

@@ -20,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from client.enrolment import Keys
+from common.contributions import encoding
 from common.protocol.messages import Contribute, Contribution
 from server import demo
 from server.rounds import Coordinator
@@ -30,14 +31,14 @@ class PlainUpdate:
     """A noised update as float32: what a federation without encryption would send."""
 
     def __init__(self, update, *_):
-        self._values = update.values
+        self._integers = update.integers
 
     @property
     def ciphertext(self) -> np.ndarray:
         return np.zeros((1, 2), np.uint64)
 
     def to_bytes(self) -> bytes:
-        return self._values.astype(np.float32).tobytes()
+        return self._integers.astype(np.float32).tobytes()
 
 
 class NoTag:
@@ -47,8 +48,9 @@ class NoTag:
         return b""
 
 
-def plain_sum(coordinator, step, state, encoding):
+def plain_sum(coordinator, step, state):
     """The server's half: ask once, add."""
+    travels = encoding(step, coordinator._schema, coordinator._plan)
     sites = coordinator._plan.federation.names
     request = Contribute(state=state, attested=[])
     replies = coordinator._asking(step, dict.fromkeys(sites, request), Contribution.kind).good
@@ -57,8 +59,9 @@ def plain_sum(coordinator, step, state, encoding):
         for reply in replies.values()
     ]
     coordinator._checkpoint.contribution_bytes += sum(len(r.to_bytes()) for r in replies.values())
-    coordinator._checkpoint.values_sent += encoding.packing.count * len(vectors)
-    return np.sum(vectors, axis=0, dtype=np.float64), len(vectors)
+    coordinator._checkpoint.values_sent += travels.packing.count * len(vectors)
+    total = np.sum(vectors, axis=0, dtype=np.float64)
+    return travels.sum_to_values(total, len(vectors)), len(vectors)
 
 
 def run(encrypted: bool) -> dict:
@@ -68,10 +71,10 @@ def run(encrypted: bool) -> dict:
     return {**report, "cpu_seconds": time.process_time() - start}
 
 
-def simulate_once(encrypted: bool, **shorter: int) -> dict:
+def simulate_once(encrypted: bool, **changes: object) -> dict:
     frame, schema = demo.records()
     config = demo.config(0)
-    config = config.model_copy(update={"training": config.training.model_copy(update=shorter)})
+    config = config.model_copy(update={"training": config.training.model_copy(update=changes)})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "release"
         if encrypted:
@@ -112,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=3)
     pairs = parser.parse_args().pairs
-    simulate_once(True, fit_steps=1, rounds=1)  # so that no counted run pays for imports and first uses
+    simulate_once(True, fit_steps=1)  # so that no counted run pays for imports and first uses
     rows = []
     for number in range(pairs):
         order = (True, False) if number % 2 == 0 else (False, True)

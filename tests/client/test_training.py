@@ -1,18 +1,29 @@
 """DP-SGD as Opacus does it here: sensitivity by neighbours, noise by statistics, with broken variants."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 
 from client import training
-from common.contributions import TrainEncoding, TrainState
+from common.contributions import counts, pairs
 from common.csprng import Csprng
 from common.errors import MalformedMessageError
+from common.modalities.gram import GramFeatures
+from common.modalities.grouping import Grouping
+from common.modalities.histograms import HistogramFeatures
 from common.modalities.layout import Layout
-from common.modalities.tabular import GramFeatures, encode
+from common.modalities.tabular import encode
 from common.models.pair import Pair, to_vector
 from common.planning import make_plan
+from common.records import Records
+from common.states import RoundState, StepState
 from tests import toy
+
+SPLITS = [(), (4,), (5,), (4, 5)]
+"""None, diagnosis, sex, both: positions in model order."""
 
 
 class Quiet(Csprng):
@@ -40,7 +51,7 @@ def gradient(plan, layout, codes, monkeypatch, *, fakes=20, one_step=True):
     before = to_vector(pair.discriminator).astype(np.float64)
     prior = np.full(len(layout.condition_grid()), 1 / len(layout.condition_grid()))
     source = training.Fakes(pair.generator, layout, prior, torch.Generator().manual_seed(7))
-    training.train_discriminator(pair.discriminator, codes, layout, train, source)
+    training.train_discriminator(pair.discriminator, Records.of(codes), layout, train, source)
     moved = before - to_vector(pair.discriminator)
     return moved * train.expected_batch_size / train.discriminator_learning_rate
 
@@ -98,8 +109,8 @@ def test_the_noise_of_a_step_has_the_promised_size(setting, monkeypatch):
 def test_sampling_is_poisson_at_the_public_rate(setting, monkeypatch):
     plan, layout, codes = setting
     sizes = []
-    original = training._one_hot
-    monkeypatch.setattr(training, "_one_hot", lambda c, lay: sizes.append(len(c)) or original(c, lay))
+    original = training.one_hot
+    monkeypatch.setattr(training, "one_hot", lambda c, lay: sizes.append(len(c)) or original(c, lay))
     many = plan.model_copy(
         update={"train": plan.train.model_copy(update={"local_steps": 200, "sample_rate": 0.3})}
     )
@@ -110,13 +121,14 @@ def test_sampling_is_poisson_at_the_public_rate(setting, monkeypatch):
 
 
 def overflowing(layout, plan, target) -> Pair:
-    """A pair whose discriminator overflows float32 on exactly one record and on no other."""
+    """A pair whose discriminator overflows float64 on exactly one record and on no other."""
     pair = Pair.new(layout, plan.model, 0)
     offsets = np.concatenate([[0], np.cumsum(layout.sizes)])[:-1]
+    pair.discriminator.double()
     with torch.no_grad():
         first = pair.discriminator.layers[0]
         first.weight.zero_()
-        first.weight[0, torch.from_numpy(offsets + target)] = 3.4e38 / (len(layout.sizes) - 0.5)
+        first.weight[0, torch.from_numpy(offsets + target)] = 1.79e308 / (len(layout.sizes) - 0.5)
     return pair
 
 
@@ -127,55 +139,121 @@ def test_no_state_turns_a_record_into_a_visible_overflow(setting, monkeypatch):
     train = plan.train.model_copy(update={"local_steps": 1})
     for guarded in (True, False):
         pair = overflowing(layout, plan, codes[0])
-        before = to_vector(pair.discriminator)
         prior = np.full(len(layout.condition_grid()), 1 / len(layout.condition_grid()))
         source = training.Fakes(pair.generator, layout, prior, torch.Generator().manual_seed(7))
         with monkeypatch.context() as patch:
             if not guarded:
                 patch.delattr(training.CsprngDPOptimizer, "clip_and_accumulate")
-            training.train_discriminator(pair.discriminator, codes, layout, train, source)
-        assert np.isfinite(to_vector(pair.discriminator) - before).all() == guarded
+            training.train_discriminator(pair.discriminator, Records.of(codes), layout, train, source)
+        assert bool(pair.discriminator.layers[-1].bias.isfinite().all()) == guarded
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 2e4])
 def test_states_that_could_overflow_are_refused(setting, value):
     plan, layout, _ = setting
-    encoding = TrainEncoding(toy.SCHEMA, plan)
-    parameters = np.zeros(sum(encoding.counts), np.float32)
-    parameters[3] = value
-    grid = len(layout.condition_grid())
-    state = TrainState(
-        parameters=parameters,
-        singles=np.zeros(layout.width),
-        pairs=np.zeros((layout.width, layout.width)),
-        prior=np.full(grid, 1 / grid),
-    )
+    generator, discriminator = counts(toy.SCHEMA, plan)
+    features = pairs(toy.SCHEMA, plan)
+    grouping = Grouping.of_itself(toy.SCHEMA)
+    grid, one = len(layout.condition_grid()), (features.classes, len(features.owner))
+    fields = {
+        "parameters": np.zeros(generator + discriminator, np.float32),
+        "singles": np.zeros(one),
+        "pairs": np.zeros((*one, one[1])),
+        "single_precision": np.ones(one),
+        "prior": np.full(grid, 1 / grid),
+    }
+    honest = RoundState(grouping=grouping, noise=0.1, **fields)
+    RoundState.from_bytes(honest.to_bytes(), toy.SCHEMA, features)
+    for name, field in fields.items():
+        altered = field.copy()
+        altered.flat[3] = value
+        with pytest.raises(MalformedMessageError, match="beyond"):
+            RoundState.from_bytes(replace(honest, **{name: altered}).to_bytes(), toy.SCHEMA, features)
     with pytest.raises(MalformedMessageError, match="beyond"):
-        TrainState.from_bytes(state.to_bytes(), layout)
+        RoundState.from_bytes(replace(honest, noise=value).to_bytes(), toy.SCHEMA, features)
+    weights = np.zeros(discriminator, np.float32)
+    step = StepState(grouping=grouping, discriminator=weights)
+    StepState.from_bytes(step.to_bytes(), toy.SCHEMA)
+    weights[3] = value
+    with pytest.raises(MalformedMessageError, match="beyond"):
+        StepState.from_bytes(step.to_bytes(), toy.SCHEMA)
 
 
-@pytest.mark.parametrize("weight", [0.5, 1.0, 2.0])
-def test_the_feature_map_moves_by_exactly_its_sensitivity(weight):
+def encoded(count):
+    """Codes in model order."""
+    return Layout.of(toy.SCHEMA).to_model(encode(toy.records(count).drop(columns="hospital"), toy.SCHEMA))
+
+
+def feature_maps():
+    """Both sums of the first phases, the second with and without splitting conditions."""
     layout = Layout.of(toy.SCHEMA)
-    codes = layout.to_model(encode(toy.records().drop(columns="hospital"), toy.SCHEMA))
-    features = GramFeatures(layout.sizes, weight)
-    whole = features.sum(codes)
+    second = [GramFeatures(layout, split, power) for split in SPLITS for power in (0.0, 0.3, 1.0)]
+    return [HistogramFeatures(layout.sizes), *second]
+
+
+@pytest.mark.parametrize("features", feature_maps(), ids=repr)
+def test_the_feature_map_moves_by_exactly_its_sensitivity(features):
+    codes = encoded(1200)
+    whole = summed(features, codes)
+    assert whole.shape == (features.count,)
     for index in (0, 5, 99):
-        moved = np.linalg.norm(whole - features.sum(np.delete(codes, index, axis=0)))
-        assert moved == pytest.approx(features.l2_sensitivity, rel=1e-9)
+        moved = np.linalg.norm(whole - summed(features, np.delete(codes, index, axis=0)))
+        assert moved == pytest.approx(1.0, rel=1e-9)
     doubled = np.concatenate([codes, codes[:1], codes[:1]])  # control: two records move it further
-    assert np.linalg.norm(features.sum(doubled) - whole) > features.l2_sensitivity * 1.5
+    assert np.linalg.norm(summed(features, doubled) - whole) > 1.5
+    alone = [summed(features, codes[i : i + 1]) for i in range(20)]
+    assert np.max(alone) == pytest.approx(features.largest)
+    assert np.min(alone) >= 0
 
 
-def test_gram_features_hold_every_pair_count():
-    layout = Layout.of(toy.SCHEMA)
-    codes = layout.to_model(encode(toy.records(200).drop(columns="hospital"), toy.SCHEMA))
-    features = GramFeatures(layout.sizes, 2.0)
-    gram = features.matrix(features.sum(codes))
-    offsets = features.offsets
-    for i, j, a, b in ((0, 2, 1, 3), (1, 4, 0, 2), (3, 5, 2, 1)):
-        assert gram[offsets[i] + a, offsets[j] + b] == ((codes[:, i] == a) & (codes[:, j] == b)).sum()
-        assert gram[offsets[i] + a, offsets[i] + a] == (codes[:, i] == a).sum()
+@pytest.mark.parametrize("features", feature_maps(), ids=repr)
+def test_removing_a_unit_moves_the_feature_map_by_at_most_its_sensitivity(features):
+    """A subject's records share one weight of 1, however many they are; without weights the bound breaks."""
+    codes = encoded(60)
+    unit = np.minimum(np.arange(60), 30)  # the last one has 30 records
+    records = Records.of(codes, unit)
+    whole = features.sum(records.codes, records.weights)
+    for gone in (0, 17, 30):
+        rest = Records.of(codes[unit != gone], unit[unit != gone])
+        assert rest.units == records.units - 1
+        moved = np.linalg.norm(whole - features.sum(rest.codes, rest.weights))
+        assert 0 < moved <= 1.0 + 1e-9
+    unweighted = np.linalg.norm(summed(features, codes) - summed(features, codes[unit != 30]))
+    assert unweighted > 1.5
+
+
+def summed(features, codes):
+    """Every record its own unit."""
+    return features.sum(codes, np.ones(len(codes)))
+
+
+def test_histograms_hold_every_count():
+    codes = encoded(200)
+    features = HistogramFeatures(Layout.of(toy.SCHEMA).sizes)
+    for j, found in enumerate(features.counts(summed(features, codes))):
+        assert np.allclose(found, np.bincount(codes[:, j], minlength=features.sizes[j]))
+    ones = np.ones(features.count)  # noise of 1 in each coordinate
+    for found, deviation in zip(features.counts(ones), features.deviations(1.0), strict=True):
+        assert np.allclose(found, deviation)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_gram_features_hold_every_pair_count(split):
+    layout, codes = Layout.of(toy.SCHEMA), encoded(200)
+    features = GramFeatures(layout, split, 0.3)
+    grams = features.matrices(summed(features, codes))
+    shape = [layout.sizes[j] for j in split]
+    assert len(grams) == features.classes == int(np.prod(shape))
+    blocks = dict(zip(features.columns, features.blocks, strict=True))
+    for number, values in enumerate(np.ndindex(*shape)):
+        inside = np.all(codes[:, list(split)] == np.array(values, np.int64), axis=1)
+        for i, j in permutations(blocks, 2):
+            for a, b in np.ndindex(layout.sizes[i], layout.sizes[j]):
+                count = (inside & (codes[:, i] == a) & (codes[:, j] == b)).sum()
+                assert grams[number][blocks[i], blocks[j]][a, b] == pytest.approx(count, abs=1e-9)
+        for block in blocks.values():
+            assert not grams[number][block, block].any()
+    assert grams.sum() == pytest.approx(len(codes) * len(blocks) * (len(blocks) - 1))
 
 
 def test_plans_of_a_schema_differ_in_hash_when_anything_does(setting):

@@ -16,8 +16,9 @@ from common.crypto.identity import Identity
 from common.crypto.ring import DATA_LEVEL, N, to_bytes
 from common.crypto.threshold import commitment
 from common.errors import ConfigError, RefusedError
-from common.plan import MEASURE_STEP, MOST_ATTEMPTS, PROOF_STEP, Federation, attempt
+from common.plan import COUNT_STEP, MOST_ATTEMPTS, PROOF_STEP, Federation, attempt
 from common.privacy.ledger import Cap, Ledger
+from common.privacy.mechanism import GaussianSum
 from common.protocol import frames
 from common.protocol.messages import (
     ATTESTED,
@@ -77,7 +78,7 @@ def ask(federation, site: str, message: Message, step: str, *, identity=None, pl
 
 
 def contribute(federation, state=b"") -> Contribute:
-    """The request of the measure step; the template's sites have attested their key."""
+    """The request of the first sum; the template's sites have attested their key."""
     return Contribute(state=state, attested=federation.attested)
 
 
@@ -92,7 +93,7 @@ def contributions(federation):
     asking = federation.asking()
     request = contribute(federation)
     sites = federation.plan.federation.names
-    return asking(MEASURE_STEP, dict.fromkeys(sites, request), Contribution.kind).good
+    return asking(COUNT_STEP, dict.fromkeys(sites, request), Contribution.kind).good
 
 
 def keys_of(federation, site: str) -> Keys:
@@ -119,41 +120,41 @@ def opening(federation, replies, c1=None, **changes) -> Open:
 
 
 def spent(federation, site):
-    return [entry.step for entry in Ledger(federation.site_folder(site) / "ledger.jsonl").entries()]
+    return [entry.step for entry in federation.vaults[site].site.ledger.entries()]
 
 
 def test_a_contribution_is_charged_once_however_often_it_is_asked(federation):
-    first = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
-    again = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
+    first = ask(federation, "site-north", contribute(federation), COUNT_STEP)
+    again = ask(federation, "site-north", contribute(federation), COUNT_STEP)
     assert first == again
-    assert spent(federation, "site-north") == [MEASURE_STEP]
+    assert spent(federation, "site-north") == [COUNT_STEP]
 
 
 def test_a_restarted_vault_gives_the_same_answer(federation):
-    first = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
+    first = ask(federation, "site-north", contribute(federation), COUNT_STEP)
     federation.vaults["site-north"] = Vault(federation.site_folder("site-north"))
-    assert ask(federation, "site-north", contribute(federation), MEASURE_STEP) == first
+    assert ask(federation, "site-north", contribute(federation), COUNT_STEP) == first
 
 
 def test_another_request_under_an_answered_step_is_a_replay(federation):
-    ask(federation, "site-north", contribute(federation), MEASURE_STEP)
-    assert refusal(federation, "site-north", contribute(federation, b"x"), MEASURE_STEP) == "protocol-replay"
+    ask(federation, "site-north", contribute(federation), COUNT_STEP)
+    assert refusal(federation, "site-north", contribute(federation, b"x"), COUNT_STEP) == "protocol-replay"
 
 
 def test_only_the_plans_coordinator_is_obeyed(federation, tmp_path):
     stranger = Identity.load_or_create(tmp_path / "stranger.key")
-    code = refusal(federation, "site-north", contribute(federation), MEASURE_STEP, identity=stranger)
+    code = refusal(federation, "site-north", contribute(federation), COUNT_STEP, identity=stranger)
     assert code == "protocol-signature"
     assert spent(federation, "site-north") == []
 
 
 @pytest.mark.parametrize("plan", ["b" * 64, "../../etc/passwd", "", "x" * 64])
 def test_only_approved_plans_run(federation, plan):
-    code = refusal(federation, "site-north", contribute(federation), MEASURE_STEP, plan=plan or "none")
+    code = refusal(federation, "site-north", contribute(federation), COUNT_STEP, plan=plan or "none")
     assert code == "protocol-not-approved"
 
 
-@pytest.mark.parametrize("step", ["train-0003", "measure-2", "proof"])
+@pytest.mark.parametrize("step", ["train-0003", "train-0000", "count-2", "measure-2", "proof"])
 def test_only_the_plans_steps_run(federation, step):
     assert refusal(federation, "site-north", contribute(federation), step) == "protocol-malformed"
     assert spent(federation, "site-north") == []
@@ -191,21 +192,21 @@ def test_bytes_that_are_no_frame_are_refused(federation):
 
 def test_a_sum_opens_for_its_own_contributions(federation):
     replies = contributions(federation)
-    assert isinstance(ask(federation, "site-north", opening(federation, replies), MEASURE_STEP), Opened)
+    assert isinstance(ask(federation, "site-north", opening(federation, replies), COUNT_STEP), Opened)
 
 
 def test_too_few_contributions_are_not_opened(federation):
     replies = contributions(federation)
     honest = opening(federation, replies)
     few = honest.model_copy(update={"seals": honest.seals[:2], "tags": honest.tags[:2]})
-    assert refusal(federation, "site-north", few, MEASURE_STEP) == "protocol-not-enough-sites"
+    assert refusal(federation, "site-north", few, COUNT_STEP) == "protocol-not-enough-sites"
 
 
 def test_one_contribution_counted_twice_is_not_opened(federation):
     replies = contributions(federation)
     seals = [f.seal for f in replies.values()]
     twice = opening(federation, replies, seals=[seals[0], seals[1], seals[1], seals[2]])
-    assert refusal(federation, "site-north", twice, MEASURE_STEP) == "protocol-counted-twice"
+    assert refusal(federation, "site-north", twice, COUNT_STEP) == "protocol-counted-twice"
 
 
 def test_a_sum_without_ones_own_contribution_is_not_opened(federation):
@@ -213,30 +214,30 @@ def test_a_sum_without_ones_own_contribution_is_not_opened(federation):
     others = [frame.seal for site, frame in replies.items() if site != federation.plan.federation.names[0]]
     without = opening(federation, replies, seals=others)
     first = federation.plan.federation.names[0]
-    assert refusal(federation, first, without, MEASURE_STEP) == "protocol-own-missing"
+    assert refusal(federation, first, without, COUNT_STEP) == "protocol-own-missing"
 
 
 def test_seals_from_outside_the_roster_or_of_other_steps_do_not_count(federation, tmp_path):
     replies = contributions(federation)
     stranger = Identity.load_or_create(tmp_path / "stranger.key")
     own = federation.plan.federation
-    forged = frames.sign(stranger, "contribution", federation.plan.hash, MEASURE_STEP, own.names[1], b"")
-    foreign = frames.sign(stranger, "contribution", federation.plan.hash, MEASURE_STEP, "nobody", b"")
+    forged = frames.sign(stranger, "contribution", federation.plan.hash, COUNT_STEP, own.names[1], b"")
+    foreign = frames.sign(stranger, "contribution", federation.plan.hash, COUNT_STEP, "nobody", b"")
     seals = [frame.seal for frame in replies.values()]
     for bad in (forged.seal, foreign.seal):
         with_bad = opening(federation, replies, seals=[seals[0], bad, *seals[2:]])
-        assert refusal(federation, own.names[0], with_bad, MEASURE_STEP) == "protocol-signature"
+        assert refusal(federation, own.names[0], with_bad, COUNT_STEP) == "protocol-signature"
 
 
 def test_a_step_is_opened_once(federation):
     replies = contributions(federation)
     site = federation.plan.federation.names[0]
-    first = ask(federation, site, opening(federation, replies), MEASURE_STEP)
-    assert ask(federation, site, opening(federation, replies), MEASURE_STEP) == first
+    first = ask(federation, site, opening(federation, replies), COUNT_STEP)
+    assert ask(federation, site, opening(federation, replies), COUNT_STEP) == first
     reordered = opening(federation, replies, openers=[3, 2, 1])
-    assert refusal(federation, site, reordered, MEASURE_STEP) == "protocol-replay"
+    assert refusal(federation, site, reordered, COUNT_STEP) == "protocol-replay"
     fewer = dict(list(replies.items())[:3])
-    assert refusal(federation, site, opening(federation, fewer, openers=[1, 2, 4]), MEASURE_STEP) == (
+    assert refusal(federation, site, opening(federation, fewer, openers=[1, 2, 4]), COUNT_STEP) == (
         "protocol-opened"
     )
 
@@ -246,27 +247,31 @@ def test_one_sum_may_be_opened_again_with_others_but_not_without_end(federation,
     site = federation.plan.federation.names[0]
     monkeypatch.setattr("client.answers.MOST_OPENINGS", 2)
     for openers in ([1, 2, 3], [1, 2, 4]):
-        answer = ask(federation, site, opening(federation, replies, openers=openers), MEASURE_STEP)
+        answer = ask(federation, site, opening(federation, replies, openers=openers), COUNT_STEP)
         assert isinstance(answer, Opened)
     third = opening(federation, replies, openers=[1, 3, 4])
-    assert refusal(federation, site, third, MEASURE_STEP) == "protocol-opened"
+    assert refusal(federation, site, third, COUNT_STEP) == "protocol-opened"
 
 
 def test_a_step_that_was_tried_anew_is_not_opened_any_more(federation):
     replies = contributions(federation)
     site = federation.plan.federation.names[0]
-    again = attempt(MEASURE_STEP, 2)
-    Ledger(federation.site_folder(site) / "ledger.jsonl").charge(
-        federation.plan.train.mechanism, plan="a" * 64, step="other", cap=Cap(epsilon=1e9, delta=1e-5)
+    again = attempt(COUNT_STEP, 2)
+    federation.vaults[site].site.ledger.charge(
+        GaussianSum(noise_multiplier=1.0),
+        plan="a" * 64,
+        step="other",
+        cap=Cap(epsilon=1e9, delta=1e-5),
+        unit=federation.plan.privacy.unit,
+        sensitivity=1.0,
     )
     assert refusal(federation, site, contribute(federation), again) == "privacy-budget"
-    (federation.site_folder(site) / "policy.toml").write_text(
-        'records = "records.parquet"\nepsilon_cap = 1e6\ndelta = 1e-5\n'
-    )
+    policy = federation.site_folder(site) / "policy.toml"
+    policy.write_text(policy.read_text().replace("epsilon_cap = 3.0", "epsilon_cap = 1e6"))
     assert isinstance(ask(federation, site, contribute(federation), again), Contribution)
-    assert spent(federation, site) == [MEASURE_STEP, "other", again]
-    assert refusal(federation, site, opening(federation, replies), MEASURE_STEP) == "protocol-opened"
-    beyond = attempt(MEASURE_STEP, MOST_ATTEMPTS + 1)
+    assert spent(federation, site) == [COUNT_STEP, "other", again]
+    assert refusal(federation, site, opening(federation, replies), COUNT_STEP) == "protocol-opened"
+    beyond = attempt(COUNT_STEP, MOST_ATTEMPTS + 1)
     assert refusal(federation, site, contribute(federation), beyond) == "protocol-malformed"
 
 
@@ -290,9 +295,9 @@ def test_only_the_sum_of_the_contributions_is_opened(federation):
         ),
     }
     for name, fake in fakes.items():
-        code = refusal(federation, first, opening(federation, replies, c1=fake), MEASURE_STEP)
+        code = refusal(federation, first, opening(federation, replies, c1=fake), COUNT_STEP)
         assert code == "crypto-foreign-sum", name
-    assert isinstance(ask(federation, first, opening(federation, replies), MEASURE_STEP), Opened)
+    assert isinstance(ask(federation, first, opening(federation, replies), COUNT_STEP), Opened)
 
 
 def test_tags_are_each_sites_own_for_this_step(federation):
@@ -301,14 +306,14 @@ def test_tags_are_each_sites_own_for_this_step(federation):
     honest = opening(federation, replies).tags
     flipped = bytes([honest[0][0] ^ 1]) + honest[0][1:]
     for tags in (honest[::-1], [flipped, *honest[1:]], [b"", *honest[1:]]):
-        answer = ask(federation, first, opening(federation, replies, tags=tags), MEASURE_STEP)
+        answer = ask(federation, first, opening(federation, replies, tags=tags), COUNT_STEP)
         assert (answer.code, answer.about) == ("crypto-foreign-tag", first)
     short = opening(federation, replies, tags=honest[:-1])
-    assert refusal(federation, first, short, MEASURE_STEP) == "crypto-foreign-sum"
+    assert refusal(federation, first, short, COUNT_STEP) == "crypto-foreign-sum"
 
 
 def test_a_sum_and_tags_of_another_step_are_refused(federation):
-    """Replaying the proof step's contributions under the measure step."""
+    """Replaying the proof step's contributions under the first sum."""
     replies = contributions(federation)
     first = federation.plan.federation.names[0]
     group = keys_of(federation, first).group()
@@ -319,24 +324,24 @@ def test_a_sum_and_tags_of_another_step_are_refused(federation):
         for part, n in zip(halves(replies), names, strict=False)
     ]
     request = opening(federation, replies, c1=total, tags=old)
-    assert refusal(federation, first, request, MEASURE_STEP) == "crypto-foreign-tag"
+    assert refusal(federation, first, request, COUNT_STEP) == "crypto-foreign-tag"
 
 
 @pytest.mark.parametrize("openers", [[1, 2], [1, 1, 2], [0, 1, 2], [1, 2, 9], [2, 3, 4], []])
 def test_wrong_sets_of_openers_are_refused(federation, openers):
     replies = contributions(federation)
     request = opening(federation, replies, openers=openers)
-    code = refusal(federation, federation.plan.federation.names[0], request, MEASURE_STEP)
+    code = refusal(federation, federation.plan.federation.names[0], request, COUNT_STEP)
     assert code == "protocol-not-enough-sites"
 
 
 def test_a_key_holder_that_did_not_contribute_opens_and_does_not_contribute_then(federation):
     names = federation.plan.federation.names
     asking = federation.asking()
-    replies = asking(MEASURE_STEP, dict.fromkeys(names[1:], contribute(federation)), Contribution.kind).good
+    replies = asking(COUNT_STEP, dict.fromkeys(names[1:], contribute(federation)), Contribution.kind).good
     request = opening(federation, replies, openers=[1, 2, 3])
-    assert isinstance(ask(federation, names[0], request, MEASURE_STEP), Opened)
-    assert refusal(federation, names[0], contribute(federation), MEASURE_STEP) == "protocol-opened"
+    assert isinstance(ask(federation, names[0], request, COUNT_STEP), Opened)
+    assert refusal(federation, names[0], contribute(federation), COUNT_STEP) == "protocol-opened"
     assert spent(federation, names[0]) == []
 
 
@@ -355,7 +360,7 @@ def test_a_key_that_not_everybody_attested_is_not_used(federation, tmp_path):
     }
     for name, (attested, code) in attempts.items():
         request = Contribute(state=b"", attested=attested)
-        assert refusal(federation, names[1], request, MEASURE_STEP) == code, name
+        assert refusal(federation, names[1], request, COUNT_STEP) == code, name
     assert spent(federation, names[1]) == []
 
 
@@ -398,27 +403,27 @@ def test_an_answer_kept_before_a_crash_is_written_down_when_it_is_sent(federatio
     site = "site-north"
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "answered", lambda *_, **__: None)
-        ask(federation, site, contribute(federation), MEASURE_STEP)
-    ask(federation, site, contribute(federation), MEASURE_STEP)
-    ask(federation, site, contribute(federation), MEASURE_STEP)
+        ask(federation, site, contribute(federation), COUNT_STEP)
+    ask(federation, site, contribute(federation), COUNT_STEP)
+    ask(federation, site, contribute(federation), COUNT_STEP)
     lines = (federation.site_folder(site) / "ledger.jsonl").read_text().splitlines()
     assert sum('"kind":"answered"' in line for line in lines) == 1
     shutil.rmtree(federation.run_folder(site) / "answers")
-    assert refusal(federation, site, contribute(federation), MEASURE_STEP) == "protocol-replay"
+    assert refusal(federation, site, contribute(federation), COUNT_STEP) == "protocol-replay"
 
 
 def test_a_lost_answer_is_not_computed_again_for_the_same_charge(federation):
     site = federation.plan.federation.names[0]
-    ask(federation, site, contribute(federation), MEASURE_STEP)
+    ask(federation, site, contribute(federation), COUNT_STEP)
     shutil.rmtree(federation.run_folder(site) / "answers")
-    assert refusal(federation, site, contribute(federation, b"x"), MEASURE_STEP) == "protocol-replay"
-    assert spent(federation, site) == [MEASURE_STEP]
+    assert refusal(federation, site, contribute(federation, b"x"), COUNT_STEP) == "protocol-replay"
+    assert spent(federation, site) == [COUNT_STEP]
 
 
 def test_a_sum_of_another_length_is_refused(federation):
     replies = contributions(federation)
     request = opening(federation, replies, c1=b"short")
-    assert refusal(federation, "site-north", request, MEASURE_STEP) == "protocol-malformed"
+    assert refusal(federation, "site-north", request, COUNT_STEP) == "protocol-malformed"
 
 
 def test_an_exhausted_budget_refuses_before_the_run_starts(tmp_path):
@@ -466,18 +471,24 @@ def test_bad_records_stop_the_run_and_say_where_but_not_what(tmp_path, breakage,
     assert all(spent(federation, site) == [] for site in run.plan.federation.names)
 
 
-def test_an_unexpected_failure_says_nothing_about_records(federation, monkeypatch):
+@pytest.mark.parametrize(("where", "charged"), [("task", []), ("histograms", [COUNT_STEP])])
+def test_an_unexpected_failure_says_nothing_about_records(federation, monkeypatch, where, charged):
     def explode(*_args):
         raise RuntimeError("patient 4711 earns 31337")
 
-    monkeypatch.setattr("client.contribution.GramFeatures", explode, raising=False)
-    monkeypatch.setattr("client.vault.contribution.task", explode)
-    answer = ask(federation, "site-north", contribute(federation), MEASURE_STEP)
+    monkeypatch.setattr(f"client.contribution.{where}", explode)
+    answer = ask(federation, "site-north", contribute(federation), COUNT_STEP)
     assert isinstance(answer, Refused)
     assert answer.code == "internal"
     text = (federation.site_folder("site-north") / "site.log").read_text() + str(answer)
     assert "4711" not in text
     assert "RuntimeError at test_vault.py" in text
+    assert spent(federation, "site-north") == charged
+    ledger = federation.vaults["site-north"].site.ledger
+    assert [(line.step, line.outcome, line.reason) for line in ledger.outcomes()] == [
+        (step, "failed", "internal") for step in charged
+    ]
+    assert "4711" not in ledger.path.read_text()
 
 
 def test_a_policy_with_unknown_fields_is_refused(federation):
@@ -505,7 +516,7 @@ def test_of_earlier_steps_only_the_fact_is_kept(tmp_path):
         stored = (federation.run_folder(site) / "answers").glob("*")
         large = {path.name.split(".")[0] for path in stored if path.stat().st_size > 1000}
         assert large == {"keys", "proof", "train-0002"}
-        answer = frames.read(vault.handle(asked["contribute", MEASURE_STEP, site]), 1 << 30)
+        answer = frames.read(vault.handle(asked["contribute", COUNT_STEP, site]), 1 << 30)
         assert Refused.from_bytes(answer.body).code == "protocol-replay"
         again = frames.read(vault.handle(asked["contribute", "train-0002", site]), 1 << 30)
         assert again.header.kind == "contribution"

@@ -1,6 +1,7 @@
 """``fedcgan site budget --verify``: an older copy of a ledger is told apart by what left the site."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,6 @@ from common.plan import MEASURE_STEP
 from common.privacy.ledger import Cap, Ledger
 from tests import toy
 from tests.federation import LocalFederation
-
-STEPS = [MEASURE_STEP, "train-0001", "train-0002"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,8 @@ def test_a_finished_run_is_whole(finished):
     federation, _ = finished
     for site in federation.plan.federation.names:
         found = verify(federation.vaults[site].site)
-        assert found == Verified(charges=3, answers=3, stored=3, unanswered=[])
+        steps = len(federation.plan.steps)
+        assert found == Verified(charges=steps, answers=steps, stored=steps, unanswered=[])
 
 
 def test_an_older_copy_of_ledger_and_head_is_found_out(finished):
@@ -60,6 +60,8 @@ def test_a_charge_without_an_answer_is_named(tmp_path):
         plan=federation.plan.hash,
         step=MEASURE_STEP,
         cap=Cap(epsilon=3.0, delta=1e-5),
+        unit=federation.plan.privacy.unit,
+        sensitivity=1.0,
     )
     assert verify(site).unanswered == [f"{federation.plan.hash[:12]} measure"]
 
@@ -71,7 +73,7 @@ def test_a_crash_before_an_answer_was_noted_is_no_older_copy(tmp_path, monkeypat
         patch.setattr(Ledger, "answered", lambda *_, **__: None)
         federation.coordinator().run()
     found = verify(federation.vaults["site-east"].site)
-    assert (found.charges, found.stored, len(found.unanswered)) == (3, 3, 3)
+    assert {found.charges, found.stored, len(found.unanswered)} == {len(federation.plan.steps)}
 
 
 def test_the_command_says_what_it_checked(finished):
@@ -79,6 +81,13 @@ def test_the_command_says_what_it_checked(finished):
     folder = federation.site_folder("site-west")
     command = [Path(sys.executable).parent / "fedcgan", "site", "budget", folder, "--verify"]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["data"]["verified"]["stored"] == 3
+    data = json.loads(done.stdout)["data"]
+    steps = len(federation.plan.steps)
+    assert data["verified"]["stored"] == steps
+    assert data["unit"] == federation.plan.privacy.unit
+    assert [(line["step"], line["outcome"]) for line in data["outcomes"]] == [("", "finished")]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "verified: 3 charges, 3 answers; 3 stored contributions, all in the ledger" in said
+    whole = f"verified: {steps} charges, {steps} answers; {steps} stored contributions, all in the ledger"
+    assert whole in said
+    assert re.search(r"\(run\) +finished", said)
+    assert f"(δ = 1e-05, {federation.plan.privacy.unit})" in said

@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from common.bench.estimate import estimate, rows
+from common.bench.estimate import estimate
+from common.bench.estimate_table import rows
 from common.bench.stand_in import federation, plan_of
 from common.config import Federation, Sites, Training
+from common.contributions import encoding
 from common.errors import ConfigError, HeadroomError
-from common.planning import field_bits, make_plan
+from common.plan import MEASURE_STEP
+from common.planning import local_field_bits, make_plan
+from common.privacy.integer_noise import FEWEST_STEPS
 from tests import toy
 from tests.federation import LocalFederation
 
@@ -51,14 +56,32 @@ def test_it_says_what_people_ask(foretold):
 
 def test_more_sites_get_wider_fields_and_rounding_never_shows():
     for sites in (3, 10, 100, 262, 1024):
-        bits = field_bits(sites, 9.0)
+        bits = local_field_bits(sites)
         assert ((1 << bits) - 2) // sites >= 1000
-    assert field_bits(6, 9.0) == 14
-    assert field_bits(200, 9.0) == 18
-    assert field_bits(1024, 9.0) == 28
+    assert local_field_bits(6) == 14
+    assert local_field_bits(200) == 18
+    assert local_field_bits(1024) == 28
     with pytest.raises(HeadroomError) as refused:
-        field_bits(1024, 1e6)
+        local_field_bits(10**6)
     assert "fewer sites" in refused.value.hint
+
+
+def test_shared_noise_is_never_coarser_than_its_grid_and_fields_are_no_wider_than_it_needs():
+    widths = []
+    for sites, records in ((3, 50), (10, 1000), (100, 1000), (262, 1000)):
+        training = Training(records_per_site=records, fit_steps=1)
+        holders = {"threshold": min(sites, 10) // 2 + 1, "key_holders": min(sites, 10)}
+        plan = planned(sites=Sites(count=sites), federation=Federation(**holders), training=training)
+        noisy = encoding(MEASURE_STEP, toy.SCHEMA, plan)
+        assert noisy.grid.noise * noisy.grid.steps >= FEWEST_STEPS
+        assert sites * noisy.packing.max_value < 1 << plan.measure.field_bits
+        narrower = {28: 18, 18: 14}.get(bits := plan.measure.field_bits)
+        if narrower:
+            with pytest.raises(HeadroomError, match="levels"):
+                _ = replace(noisy, field_bits=narrower).grid
+        widths.append(bits)
+    assert widths == sorted(widths)
+    assert len(set(widths)) > 1
 
 
 def test_impossible_plans_are_refused():
@@ -94,7 +117,8 @@ def test_the_command_prints_one_envelope(tmp_path):
     (tmp_path / "toy.toml").write_text(toy.SCHEMA.to_toml())
     (tmp_path / "study.toml").write_text(
         '[data]\ntable = "none.csv"\nschema = "toy.toml"\n[sites]\ncount = 4\n[federation]\nthreshold = 3\n'
-        "[privacy]\nepsilon = 3.0\ndelta = 1e-5\n[training]\nrecords_per_site = 100\nrounds = 1\n"
+        "[privacy]\nepsilon = 3.0\ndelta = 1e-5\n[training]\nrecords_per_site = 100\n"
+        'schedule = "local"\nrounds = 1\n'
         "[model]\nlatent = 4\ngenerator_hidden = [8]\ndiscriminator_hidden = [8]\n"
     )
     command = [Path(sys.executable).parent / "fedcgan", "plan", "estimate", tmp_path / "study.toml", "--json"]

@@ -106,12 +106,12 @@ def test_the_command_runs_a_federation_and_prints_the_keys(files):
 
 
 @pytest.mark.parametrize(
-    ("label", "skew", "match"), [("none", 1.0, "no column"), ("diagnosis", 0.01, "too uneven")]
+    ("label", "skew", "match"), [("none", 1.0, "no column"), ("diagnosis", 0.003, "holds no record")]
 )
 def test_what_cannot_be_measured_is_refused(files, label, skew, match):
     paths = (files / "train.csv", files / "test.csv", files / "toy.toml")
     with pytest.raises(ConfigError, match=match):
-        measure(*paths, label, 3.0, 1e-5, 3, skew, 0, 0)
+        measure(*paths, label, 3.0, 1e-5, 3, skew, "moments", None, 0, central=False)
 
 
 @pytest.mark.skipif(not ADULT.exists(), reason="UCI Adult is not at ../shared/data/adult")

@@ -143,7 +143,7 @@ class Recorder:
 
 def test_a_roster_beyond_what_its_committee_can_open_is_refused():
     sites = tuple(Party(name=f"site-{i}", identity=f"{i + 1:064x}") for i in range(617))
-    fields = {"key_holders": 16, "threshold": 9, "min_contributors": 3}
+    fields = {"key_holders": 16, "threshold": 9, "min_contributors": 3, "collusion": 1}
     coordinator = Party(name="coordinator", identity="0" * 64)
     with pytest.raises(HeadroomError, match="617 sites") as refused:
         Federation(coordinator=coordinator, sites=sites, **fields)

@@ -44,6 +44,7 @@ generator_hidden = [16]
 discriminator_hidden = [16]
 [training]
 records_per_site = 60
+schedule = "local"
 rounds = 2
 local_steps = 3
 sample_rate = 0.1
@@ -84,7 +85,7 @@ def release(project):
 
 def test_simulate_shows_its_phases_and_ends_with_what_to_type_next(release):
     folder, done = release
-    for phase in ("keys", "measure", "fit", "train", "release"):
+    for phase in ("keys", "count", "measure", "fit", "train", "release"):
         assert phase in done.stderr
     assert "epsilon" in done.stderr
     assert f"fedcgan sample --from {folder}" in done.stdout.replace("\n", "")
@@ -214,7 +215,7 @@ def test_a_stopped_run_resumes(project, stop):
         fedcgan("site", "budget", out.with_name(out.name + ".run") / "sites" / "site-1", "--json").stdout
     )
     steps = [entry["step"] for entry in budget["data"]["entries"]]
-    assert steps == ["measure", *[f"train-{n:04d}" for n in range(1, 7)]]
+    assert steps == ["count", "measure", *[f"train-{n:04d}" for n in range(1, 7)]]
     assert budget["data"]["epsilon_spent"] <= 3.0
 
 

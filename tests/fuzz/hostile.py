@@ -46,7 +46,22 @@ def _safetensors(header: dict[str, object], body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + body
 
 
-_NAMES = ("parameters", "singles", "pairs", "prior", "moments", "average", "sum")
+_NAMES = (
+    "groups",
+    "discriminator",
+    "parameters",
+    "singles",
+    "pairs",
+    "single_precision",
+    "noise",
+    "prior",
+    "counts",
+    "moments",
+    "average",
+    "first",
+    "second",
+    "sum",
+)
 
 WHOLE: tuple[bytes, ...] = (
     b"",

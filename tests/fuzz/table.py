@@ -13,7 +13,6 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from client.answers import Answers
 from client.vault import Vault
-from common.contributions import TrainState
 from common.crypto import encrypted
 from common.crypto.identity import verify
 from common.errors import FedcganError, RefusedError
@@ -22,6 +21,7 @@ from common.plan import ENROL_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, Plan
 from common.privacy.ledger import Ledger
 from common.protocol import frames, messages, records
 from common.schema import Schema
+from common.states import MeasureState, RoundState, StepState
 from server.checkpoint import Checkpoint
 
 from .world import SITE, World
@@ -145,7 +145,7 @@ def _written(name: str, world: World, content: bytes) -> Any:
 def _ledger(world: World, lines: bytes, head: bytes) -> Ledger:
     path = _written("ledger.jsonl", world, lines)
     path.with_suffix(".head").write_bytes(head)
-    return Ledger(path)
+    return Ledger(path, world.vault("ledger").site.policy.dataset)
 
 
 def _release(world: World, description: bytes, weights: bytes) -> None:
@@ -204,7 +204,16 @@ DECODERS: dict[str, Decoder] = {
         _verified,
         lambda w: [w.federation.identity.public.encode() + w.federation.identity.sign(b"text") + b"text"],
     ),
-    "state": Decoder(lambda w, raw: TrainState.from_bytes(raw, w.layout), lambda w: [w.state]),
+    "measure state": Decoder(
+        lambda w, raw: MeasureState.from_bytes(raw, w.run.schema), lambda w: [w.states["MeasureState"]]
+    ),
+    "step state": Decoder(
+        lambda w, raw: StepState.from_bytes(raw, w.run.schema), lambda w: [w.states["StepState"]]
+    ),
+    "round state": Decoder(
+        lambda w, raw: RoundState.from_bytes(raw, w.run.schema, w.features),
+        lambda w: [w.states["RoundState"]],
+    ),
     "plan": Decoder(lambda _, raw: Plan.from_json(raw).mechanisms, lambda w: [w.run.plan.to_json()]),
     "schema": Decoder(
         lambda _, raw: Schema.from_json(raw).hash, lambda w: [w.run.schema.model_dump_json().encode()]

@@ -11,18 +11,22 @@ import numpy as np
 import torch
 
 from client.vault import Vault
-from common.contributions import MeasureEncoding, TrainEncoding, TrainState
+from common.contributions import counts, encoding, pairs
 from common.crypto.identity import AgreementKey
 from common.crypto.ring import N
 from common.crypto.tag import GroupKey
 from common.generator import ReleasedGenerator
+from common.modalities.gram import GramFeatures
+from common.modalities.grouping import Grouping
 from common.modalities.layout import Layout
 from common.models.tabular import Generator
-from common.plan import MEASURE_STEP, PROOF_STEP
+from common.plan import COUNT_STEP, MEASURE_STEP, PROOF_STEP
 from common.privacy.ledger import Cap
 from common.protocol import frames
 from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Refused
 from common.simulation.prepare import Run
+from common.states import MeasureState, RoundState, StepState
+from server.adversary import Adversary
 from server.checkpoint import Checkpoint
 from server.enrolment import enrol, make_keys
 from tests import toy
@@ -90,14 +94,30 @@ class World:
         return (vault.site.run_folder(self.run.plan.hash) / "joint.key").read_bytes()
 
     @cached_property
-    def state(self) -> bytes:
-        width, combinations = self.layout.width, int(np.prod(self.layout.conditions))
-        return TrainState(
-            parameters=np.zeros(sum(TrainEncoding(self.run.schema, self.run.plan).counts), np.float32),
-            singles=np.zeros(width),
-            pairs=np.zeros((width, width)),
-            prior=np.full(combinations, 1 / combinations),
-        ).to_bytes()
+    def features(self) -> GramFeatures:
+        return pairs(self.run.schema, self.run.plan)
+
+    @cached_property
+    def states(self) -> dict[str, bytes]:
+        """What is sent with a request: of the measure step, of a step, of a round."""
+        grouping = Grouping.of_itself(self.run.schema)
+        generator, discriminator = counts(self.run.schema, self.run.plan)
+        classes, width = self.features.classes, len(self.features.owner)
+        combinations = int(np.prod(self.layout.conditions))
+        made = (
+            MeasureState(grouping=grouping),
+            StepState(grouping=grouping, discriminator=np.zeros(discriminator, np.float32)),
+            RoundState(
+                grouping=grouping,
+                parameters=np.zeros(generator + discriminator, np.float32),
+                singles=np.zeros((classes, width)),
+                pairs=np.zeros((classes, width, width)),
+                single_precision=np.ones((classes, width)),
+                noise=0.1,
+                prior=np.full(combinations, 1 / combinations),
+            ),
+        )
+        return {type(state).__name__: state.to_bytes() for state in made}
 
     @cached_property
     def ledger(self) -> bytes:
@@ -109,6 +129,8 @@ class World:
                 plan=self.run.plan.hash,
                 step=step,
                 cap=Cap(epsilon=1e9, delta=1e-5),
+                unit=self.run.plan.privacy.unit,
+                sensitivity=1.0,
             )
             site.ledger.answered(b"answer", plan=self.run.plan.hash, step=step)
         return site.ledger.path.read_bytes()
@@ -123,24 +145,27 @@ class World:
     def release(self) -> Path:
         """A folder with a released generator."""
         model, torch_seed = self.run.plan.model, torch.random.get_rng_state()
-        generator = Generator(self.layout, model.latent, model.generator_hidden)
+        generator = Generator(self.layout, model.latents, model.latent, model.generator_hidden)
         torch.random.set_rng_state(torch_seed)
         prior = np.full(int(np.prod(self.layout.conditions)), 1.0)
         folder = self.scratch("honest-release")
-        ReleasedGenerator(self.run.schema, model, generator, prior, {"epsilon": 1.0}).save(folder)
+        grouping = Grouping.of_itself(self.run.schema)
+        ReleasedGenerator(self.run.schema, model, generator, prior, grouping, {"epsilon": 1.0}).save(folder)
         return folder
 
     @cached_property
     def checkpoint(self) -> bytes:
         """A checkpoint with everything in it but a pending sum."""
         state = Checkpoint(path=self.scratch("honest") / "checkpoint.safetensors", plan=self.run.plan.hash)
-        state.moments, state.parameters = np.zeros(4), np.zeros(4, np.float32)
+        state.counts, state.moments = np.zeros(4), np.zeros(4)
+        state.parameters, state.average = np.zeros(4, np.float32), np.zeros(2, np.float32)
+        state.adversary = Adversary.start(state.parameters, state.average)
         state.save()
         return state.path.read_bytes()
 
 
 def build(folder: Path) -> World:
-    """Run enrolment, a ceremony and one sum among four sites, and keep what was said. Takes seconds."""
+    """Run enrolment, a ceremony and two sums among four sites, and keep what was said. Takes seconds."""
     run = toy.run_folder(folder / "run")
     federation = LocalFederation(run)
     world = World(folder, run, federation)
@@ -154,7 +179,8 @@ def build(folder: Path) -> World:
     asking, secure_sum = federation.asking(), federation.secure_sum()
     secure_sum.attested = make_keys(asking, secure_sum, enrol(asking, run.schema))
     shutil.copytree(federation.site_folder(SITE), folder / "enrolled" / SITE)
-    secure_sum(MEASURE_STEP, b"", MeasureEncoding(run.schema, run.plan).packing)
+    for step, state in ((COUNT_STEP, b""), (MEASURE_STEP, world.states["MeasureState"])):
+        secure_sum(step, state, encoding(step, run.schema, run.plan).packing)
     site = federation.vaults[SITE].site
     refused = Refused(code="protocol", message="no", hint="").to_bytes()
     for kind, step, body in (

@@ -17,50 +17,53 @@ from common.privacy.mechanism import GaussianSum, SampledGaussian
 from common.privacy.update import PrivateUpdate
 
 CAP = Cap(epsilon=3.0, delta=1e-5)
+RECORD = "add/remove one record"
+TERMS = {"cap": CAP, "unit": RECORD, "sensitivity": 1.0}
+DATASET = "d" * 32
 SUM = GaussianSum(noise_multiplier=2.0)
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    made = Ledger(tmp_path / "ledger.jsonl")
+    made = Ledger(tmp_path / "ledger.jsonl", DATASET)
     made.create()
     return made
 
 
 def test_a_charge_is_on_disk_when_it_returns(ledger):
-    receipt = ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    receipt = ledger.charge(SUM, plan="p", step="measure", **TERMS)
     assert (receipt.plan, receipt.step) == ("p", "measure")
-    assert [e.step for e in Ledger(ledger.path).entries()] == ["measure"]
+    assert [e.step for e in Ledger(ledger.path, DATASET).entries()] == ["measure"]
     assert 1.5 < ledger.spent(CAP.delta) < 2.5
 
 
 def test_a_charge_pays_for_one_answer(ledger):
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)  # crashed in between: nothing had left
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)  # crashed in between: nothing had left
     ledger.answered(b"ciphertext", plan="p", step="measure")
     with pytest.raises(ReplayError, match="stored answer is gone"):
-        ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+        ledger.charge(SUM, plan="p", step="measure", **TERMS)
     assert len(ledger.entries()) == 1
 
 
 def test_the_same_step_is_charged_once_and_never_as_something_else(ledger):
     for _ in range(2):
-        ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+        ledger.charge(SUM, plan="p", step="measure", **TERMS)
     assert len(ledger.entries()) == 1
     with pytest.raises(ReplayError):
-        ledger.charge(GaussianSum(noise_multiplier=3.0), plan="p", step="measure", cap=CAP)
-    ledger.charge(GaussianSum(noise_multiplier=5.0), plan="q", step="measure", cap=CAP)
+        ledger.charge(GaussianSum(noise_multiplier=3.0), plan="p", step="measure", **TERMS)
+    ledger.charge(GaussianSum(noise_multiplier=5.0), plan="q", step="measure", **TERMS)
     assert len(ledger.entries()) == 2
 
 
 def test_the_cap_is_enforced_before_anything_is_written(ledger):
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
     before = ledger.path.read_bytes()
     with pytest.raises(BudgetExceededError, match=r"from 1\.9\d+ to \d\.\d+, the cap is 3"):
-        ledger.charge(GaussianSum(noise_multiplier=1.0), plan="p", step="again", cap=CAP)
+        ledger.charge(GaussianSum(noise_multiplier=1.0), plan="p", step="again", **TERMS)
     with pytest.raises(BudgetExceededError):
-        ledger.check([GaussianSum(noise_multiplier=1.0)], CAP, "another plan")
+        ledger.check([GaussianSum(noise_multiplier=1.0)], CAP, "another plan", RECORD)
     assert ledger.path.read_bytes() == before
 
 
@@ -68,7 +71,7 @@ def test_composition_reaches_over_plans(ledger):
     step = SampledGaussian(noise_multiplier=1.2, sample_rate=0.02, steps=10)
     spent = []
     for number in range(3):
-        ledger.charge(step, plan=f"plan-{number}", step="train-0001", cap=CAP)
+        ledger.charge(step, plan=f"plan-{number}", step="train-0001", **TERMS)
         spent.append(ledger.spent(CAP.delta))
     assert spent == sorted(spent)
     assert spent[0] < spent[2]
@@ -77,7 +80,7 @@ def test_composition_reaches_over_plans(ledger):
 @pytest.mark.parametrize("damage", ["flip", "drop", "swap", "head", "empty"])
 def test_an_altered_ledger_is_refused(ledger, damage):
     for number in range(3):
-        ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=f"s-{number}", cap=CAP)
+        ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=f"s-{number}", **TERMS)
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     if damage == "flip":
         lines[2] = lines[2].replace(b"9.0", b"8.0")
@@ -86,24 +89,24 @@ def test_an_altered_ledger_is_refused(ledger, damage):
     elif damage == "swap":
         lines[1], lines[2] = lines[2], lines[1]
     elif damage == "head":
-        lines[0] = lines[0].replace(b"record", b"person")
+        lines[0] = lines[0].replace(b"2", b"1")
     else:
         lines = []
     ledger.path.write_bytes(b"".join(lines))
-    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", cap=CAP)):
+    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", **TERMS)):
         with pytest.raises(LedgerError):
             attempt()
 
 
 def test_a_missing_ledger_is_not_an_empty_one(tmp_path):
     with pytest.raises(LedgerError, match="no ledger"):
-        Ledger(tmp_path / "ledger.jsonl").charge(SUM, plan="p", step="s", cap=CAP)
+        Ledger(tmp_path / "ledger.jsonl", DATASET).charge(SUM, plan="p", step="s", **TERMS)
 
 
 def test_a_line_cut_by_a_crash_is_no_charge(ledger):
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
     whole, head = ledger.path.read_bytes(), head_of(ledger).read_bytes()
-    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", cap=CAP)
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", **TERMS)
     half = ledger.path.read_bytes()[:-20]
     ledger.path.write_bytes(half)
     head_of(ledger).write_bytes(head)  # the head follows the line
@@ -119,9 +122,9 @@ def head_of(ledger):
     "damage", ["cut at a line end", "cut in a line", "older copy", "head gone", "head altered"]
 )
 def test_a_ledger_that_ends_too_early_is_refused(ledger, damage):
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
     older = ledger.path.read_bytes()
-    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", cap=CAP)
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", **TERMS)
     if damage == "cut in a line":
         ledger.path.write_bytes(ledger.path.read_bytes()[:-20])
     elif damage.startswith("head"):
@@ -130,14 +133,14 @@ def test_a_ledger_that_ends_too_early_is_refused(ledger, damage):
             head_of(ledger).write_text('{"lines": 1, "last": "' + "0" * 64 + '"}')
     else:
         ledger.path.write_bytes(older)
-    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", cap=CAP)):
+    for attempt in (ledger.entries, lambda: ledger.charge(SUM, plan="p", step="new", **TERMS)):
         with pytest.raises(LedgerError):
             attempt()
 
 
 def test_a_crash_between_line_and_head_loses_no_charge(ledger, monkeypatch):
     """At every boundary of the two writes the charge is either not there at all, or counted."""
-    ledger.charge(SUM, plan="p", step="measure", cap=CAP)
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
     for dying in ("line", "head"):
         step = f"dies-at-{dying}"
 
@@ -150,10 +153,10 @@ def test_a_crash_between_line_and_head_loses_no_charge(ledger, monkeypatch):
             else:
                 patch.setattr(Ledger, "_append", die)
             with pytest.raises(KeyboardInterrupt):
-                ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=step, cap=CAP)
+                ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step=step, **TERMS)
         counted = [entry.step for entry in ledger.entries()]
         assert (step in counted) == (dying == "head")
-    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="after", cap=CAP)
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="after", **TERMS)
     assert [entry.step for entry in ledger.entries()] == ["measure", "dies-at-head", "after"]
 
 
@@ -162,8 +165,9 @@ CHARGE_THEN_DIE = """
     from pathlib import Path
     from common.privacy.ledger import Cap, Ledger
     from common.privacy.mechanism import GaussianSum
-    ledger = Ledger(Path(sys.argv[1]))
-    ledger.charge(GaussianSum(noise_multiplier=2.0), plan="p", step="s", cap=Cap(epsilon=3, delta=1e-5))
+    ledger = Ledger(Path(sys.argv[1]), "d" * 32)
+    ledger.charge(GaussianSum(noise_multiplier=2.0), plan="p", step="s", cap=Cap(epsilon=3, delta=1e-5),
+                  unit="add/remove one record", sensitivity=1.0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -180,10 +184,10 @@ CHARGE_MANY = """
     from pathlib import Path
     from common.privacy.ledger import Cap, Ledger
     from common.privacy.mechanism import GaussianSum
-    ledger = Ledger(Path(sys.argv[1]))
+    ledger = Ledger(Path(sys.argv[1]), "d" * 32)
     for number in range(20):
         ledger.charge(GaussianSum(noise_multiplier=90.0), plan=sys.argv[2], step=f"s-{number}",
-                      cap=Cap(epsilon=3, delta=1e-5))
+                      cap=Cap(epsilon=3, delta=1e-5), unit="add/remove one record", sensitivity=1.0)
 """
 
 
@@ -200,11 +204,11 @@ def test_two_processes_cannot_lose_each_others_charges(ledger):
 def test_receipts_come_from_the_ledger_only_and_pay_once(ledger):
     with pytest.raises(LedgerError):
         Receipt(object(), "p", "s", SUM)
-    receipt = ledger.charge(SUM, plan="p", step="s", cap=CAP)
-    PrivateUpdate(np.zeros(2), receipt)
+    receipt = ledger.charge(SUM, plan="p", step="s", **TERMS)
+    PrivateUpdate(np.zeros(2, np.int64), receipt)
     with pytest.raises(LedgerError, match="used already"):
-        PrivateUpdate(np.zeros(2), receipt)
+        PrivateUpdate(np.zeros(2, np.int64), receipt)
     for forged in (None, "receipt", json.dumps({"plan": "p"})):
         with pytest.raises(PrivacyError):
-            PrivateUpdate(np.zeros(2), forged)
+            PrivateUpdate(np.zeros(2, np.int64), forged)
     assert os.stat(ledger.path).st_size > 0

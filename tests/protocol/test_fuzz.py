@@ -122,12 +122,18 @@ def test_json_with_values_of_any_type(world, name, content):
     feed(decoder.decode, world, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
+TENSORS = ("groups", "discriminator", "parameters", "singles", "pairs", "single_precision", "noise", "prior")
+
+
+@pytest.mark.parametrize("name", [name for name in DECODERS if name.endswith(" state")])
 @given(
-    st.dictionaries(
-        st.sampled_from(["parameters", "singles", "pairs", "prior"]),
+    header=st.dictionaries(
+        st.sampled_from(TENSORS),
         st.fixed_dictionaries(
             {
-                "dtype": st.sampled_from(["F32", "F64", "F16", "BF16", "C64", "BOOL", "I64", "U8", "F4"]),
+                "dtype": st.sampled_from(
+                    ["F32", "F64", "F16", "BF16", "C64", "BOOL", "I32", "I64", "U8", "F4"]
+                ),
                 "shape": st.lists(st.integers(0, 4) | st.integers(0, 1 << 64), max_size=3),
                 "data_offsets": st.lists(st.integers(0, 16), min_size=2, max_size=2),
             }
@@ -135,10 +141,10 @@ def test_json_with_values_of_any_type(world, name, content):
     )
 )
 @few(150)
-def test_states_with_headers_of_any_kind(world, header):
+def test_states_with_headers_of_any_kind(world, name, header):
     text = json.dumps(header).encode()
     for body in (b"", bytes(16)):
-        feed(DECODERS["state"].decode, world, len(text).to_bytes(8, "little") + text + body)
+        feed(DECODERS[name].decode, world, len(text).to_bytes(8, "little") + text + body)
 
 
 def peak_of(decode, world, raw) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.config import Federation, Sites, Training
-from common.crypto.packing import Quantiser
+from common.privacy.integer_noise import NoiseGrid
 from common.simulation.prepare import prepare
 from server.rounds import Coordinator
 from tests import toy
@@ -20,15 +20,15 @@ def federation(tmp_path_factory):
         federation=Federation(threshold=THRESHOLD, key_holders=HOLDERS, min_contributors=LEAST),
         training=Training(records_per_site=50, rounds=0, fit_steps=1),
     )
-    records = toy.records(SITES * 80).drop(columns="hospital")
+    records = toy.records(SITES * 170).drop(columns="hospital")
     run = prepare(config, records, toy.SCHEMA, tmp_path_factory.mktemp("committee") / "run")
     return LocalFederation(run)
 
 
 def test_two_hundred_contribute_and_four_of_seven_open(federation, monkeypatch):
     sent = []
-    original = Quantiser.to_integers
-    monkeypatch.setattr(Quantiser, "to_integers", lambda *a: sent.append(original(*a)) or sent[-1])
+    original = NoiseGrid.to_integers
+    monkeypatch.setattr(NoiseGrid, "to_integers", lambda *a: sent.append(original(*a)) or sent[-1])
     sums = []
     attempt = Coordinator._attempt
     monkeypatch.setattr(Coordinator, "_attempt", lambda *a: sums.append(attempt(*a)) or sums[-1])
@@ -42,7 +42,7 @@ def test_two_hundred_contribute_and_four_of_seven_open(federation, monkeypatch):
         lambda asked: honest({s: raw for s, raw in asked.items() if s not in gone | {names[2]}}),
     )
     coordinator = federation.coordinator()
-    coordinator._measure()
+    coordinator._count()
     opened, contributors = sums[-1]
     assert contributors == len(sent) == SITES - 21
     assert np.array_equal(opened, np.sum(sent, axis=0))

@@ -13,14 +13,15 @@ from client import vault as vaults
 from client.answers import Answers
 from client.vault import Vault
 from common.config import Federation, Training
-from common.crypto.packing import Packing, Quantiser
+from common.crypto.packing import Packing
 from common.errors import NotEnoughSitesError, RefusedError, StepLostError, StorageError
-from common.plan import KEYS_STEP, MEASURE_STEP, PROOF_STEP, attempt, train_step
+from common.modalities.grouping import Grouping
+from common.plan import COUNT_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, attempt, train_step
 from common.privacy.accounting import epsilon
-from common.privacy.ledger import Ledger
 from common.protocol import frames
 from common.protocol.messages import Contribute, Enrol, KeyCommit, KeyConfirm, KeyDeal, Open
 from common.simulation.prepare import Run
+from common.states import MeasureState
 from server.aggregation import SecureSum
 from server.opening import Opening, PendingSum
 from tests import toy
@@ -54,15 +55,18 @@ def fresh(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def enrolled(fresh, tmp_path_factory):
+    """Keys are made and the first sum is open; the second is next."""
     folder = tmp_path_factory.mktemp("dropouts") / "enrolled"
     shutil.copytree(fresh.folder, folder)
     run = Run(folder, fresh.plan, fresh.schema)
-    LocalFederation(run).coordinator()._enrol()
+    coordinator = LocalFederation(run).coordinator()
+    coordinator._enrol()
+    coordinator._count()
     return run
 
 
 class Watched(LocalFederation):
-    """Checks every opened sum against what the summands quantised, and fails one site at one message."""
+    """Checks every opened sum against what the summands encrypted, and fails one site at one message."""
 
     def __init__(self, run, monkeypatch) -> None:
         super().__init__(run)
@@ -73,16 +77,9 @@ class Watched(LocalFederation):
         self._now = ("", "")
         honest_encrypt, honest_open = vaults.encrypt_update, SecureSum.open
 
-        def encrypt(update, limit, packing, joint):
-            integers = []
-            with pytest.MonkeyPatch.context() as patch:
-                original = Quantiser.to_integers
-                patch.setattr(
-                    Quantiser, "to_integers", lambda *a: integers.append(original(*a)) or integers[-1]
-                )
-                encrypted = honest_encrypt(update, limit, packing, joint)
-            self._sent[self._now] = integers[0]
-            return encrypted
+        def encrypt(update, packing, joint):
+            self._sent[self._now] = update.integers
+            return honest_encrypt(update, packing, joint)
 
         def opened(secure_sum, packing):
             pending = secure_sum._pending
@@ -131,7 +128,7 @@ class Watched(LocalFederation):
         raise ProcessKilledError
 
     def charges(self, site):
-        return [entry.step for entry in Ledger(self.site_folder(site) / "ledger.jsonl").entries()]
+        return [entry.step for entry in self.vaults[site].site.ledger.entries()]
 
 
 def watched(run, folder, monkeypatch) -> Watched:
@@ -161,8 +158,8 @@ def test_a_site_that_fails_in_the_ceremony_stops_it_cleanly_and_may_come_back(
             federation.coordinator()._enrol()
         assert all(federation.charges(site) == [] for site in federation.plan.federation.names)
         federation.coordinator()._enrol()
-    federation.coordinator()._measure()
-    assert federation.sums == [(MEASURE_STEP, federation.plan.federation.names)]
+    federation.coordinator()._count()
+    assert federation.sums == [(COUNT_STEP, federation.plan.federation.names)]
 
 
 @pytest.mark.parametrize("how", FAILURES)
@@ -177,7 +174,8 @@ def test_a_site_that_fails_in_a_sum_leaves_it_exact(enrolled, tmp_path, monkeypa
     lost = kind == Contribute.kind and how != "twice"
     expected = {MEASURE_STEP: names, TRAIN: names} | ({step: [n for n in names if n != site]} if lost else {})
     assert dict(federation.sums) == expected
-    charged = [s for s in (MEASURE_STEP, TRAIN) if (s, how) != (step, "offline") or kind == Open.kind]
+    charged = [COUNT_STEP]
+    charged += [s for s in (MEASURE_STEP, TRAIN) if (s, how) != (step, "offline") or kind == Open.kind]
     assert federation.charges(site) == charged  # once for each step it did anything for, never twice
 
 
@@ -237,26 +235,26 @@ def test_a_lost_step_is_retried_under_a_new_id_and_charged_anew(enrolled, tmp_pa
     again = attempt(MEASURE_STEP, 2)
     assert [step for step, _ in federation.sums] == [again, TRAIN]
     assert all(
-        Counter(federation.charges(name)) == Counter([MEASURE_STEP, again, TRAIN])
+        Counter(federation.charges(name)) == Counter([COUNT_STEP, MEASURE_STEP, again, TRAIN])
         for name in federation.plan.federation.names
     )
 
 
 def test_late_key_holders_are_waited_for_if_the_sum_could_not_be_opened_without_them(tmp_path, monkeypatch):
     """Their contributions were made, so they would refuse a sum without them."""
-    training = toy.config().training.model_copy(update={"rounds": 0, "fit_steps": 1})
+    training = toy.config().training.model_copy(update={"schedule": "moments", "rounds": 0, "fit_steps": 1})
     federation = Watched(
         toy.run_folder(
             tmp_path / "run", federation=Federation(threshold=4, min_contributors=3), training=training
         ),
         monkeypatch,
     )
-    federation.failing, federation.how = ("site-east", Contribute.kind, MEASURE_STEP), "late"
+    federation.failing, federation.how = ("site-east", Contribute.kind, COUNT_STEP), "late"
     federation.coordinator()._enrol()
     with pytest.raises(NotEnoughSitesError, match="3 of them key-holders"):
-        federation.coordinator()._measure()
-    federation.coordinator()._measure()
-    assert federation.sums == [(MEASURE_STEP, federation.plan.federation.names)]
+        federation.coordinator()._count()
+    federation.coordinator()._count()
+    assert federation.sums == [(COUNT_STEP, federation.plan.federation.names)]
 
 
 def test_a_checkpoint_that_fell_back_behind_its_decision_costs_an_attempt_not_the_run(
@@ -293,13 +291,15 @@ def test_a_step_is_not_tried_without_end(enrolled, tmp_path, monkeypatch):
 def allow_more(federation) -> None:
     """Sites that have room for another attempt."""
     for name in federation.plan.federation.names:
-        policy = 'records = "records.parquet"\nepsilon_cap = 9.0\ndelta = 1e-5\n'
-        (federation.site_folder(name) / "policy.toml").write_text(policy)
+        policy = federation.site_folder(name) / "policy.toml"
+        policy.write_text(policy.read_text().replace("epsilon_cap = 3.0", "epsilon_cap = 9.0"))
 
 
 def spoil(federation) -> None:
     attested = [bytes.fromhex(raw) for raw in federation.coordinator()._checkpoint.attested]
-    request = Contribute(state=b"of a coordinator that lost its checkpoint", attested=attested)
+    other = Grouping.from_wire(np.zeros(sum(federation.run.schema.sizes), np.int64), federation.run.schema)
+    state = MeasureState(grouping=other).to_bytes()  # of a coordinator that lost its checkpoint
+    request = Contribute(state=state, attested=attested)
     sites = federation.plan.federation.names[:2]
     replies = federation.asking()(MEASURE_STEP, dict.fromkeys(sites, request), "contribution")
     assert len(replies.good) == 2
@@ -327,4 +327,4 @@ def test_a_step_that_was_tried_again_counts_in_what_is_said(enrolled, tmp_path, 
     state = federation.coordinator().run()
     said = epsilon(federation.plan.charged(state.attempts, 1), federation.plan.privacy.delta)
     site = federation.plan.federation.names[0]
-    assert said == Ledger(federation.site_folder(site) / "ledger.jsonl").spent(1e-5) > 3.5
+    assert said == federation.vaults[site].site.ledger.spent(1e-5) > 3.5

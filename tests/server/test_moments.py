@@ -1,68 +1,156 @@
 """From noisy sums to a generator: estimates near the truth, and a fit that learns."""
 
-import itertools
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
+from common.bench.stand_in import federation
 from common.evaluation.fidelity import distances
 from common.generator import ReleasedGenerator
+from common.modalities.gram import GramFeatures
+from common.modalities.grouping import Grouping
+from common.modalities.histograms import HistogramFeatures
 from common.modalities.layout import Layout
-from common.modalities.tabular import GramFeatures, encode
+from common.modalities.tabular import encode
 from common.models.pair import Pair
 from common.models.tabular import ColumnSoftmax
+from common.planning import make_plan
 from server.fit import fit, moment_loss
-from server.moments import estimate
+from server.moments import estimate, one_way
 from tests import toy
+
+LAYOUT = Layout.of(toy.SCHEMA)
+MODEL = make_plan(toy.config(), toy.SCHEMA, federation(toy.config()), run="moments").model
+GROUPING = Grouping.of_itself(toy.SCHEMA)
+SPLITS = pytest.mark.parametrize("split", [(), (4,), (5,), (4, 5)], ids=["whole", "diagnosis", "sex", "both"])
 
 
 @pytest.fixture(scope="module")
-def table():
-    layout = Layout.of(toy.SCHEMA)
-    codes = encode(toy.records(6000).drop(columns="hospital"), toy.SCHEMA)
-    return layout, codes, GramFeatures(layout.sizes, 1.0)
+def codes():
+    return encode(toy.records(6000).drop(columns="hospital"), toy.SCHEMA)
 
 
-def noisy(features, layout, codes, sigma, seed=0):
-    noise = np.random.default_rng(seed).normal(0, sigma, features.count)
-    return features.sum(layout.to_model(codes)) + noise
+def sums(features, codes, sigma, seed=0):
+    """Both sums, as they are opened."""
+    random, weights = np.random.default_rng(seed), np.ones(len(codes))
+    first, second = HistogramFeatures(tuple(toy.SCHEMA.sizes)), LAYOUT.to_model(codes)
+    exact = first.sum(codes, weights), features.sum(second, weights)
+    return [total + random.normal(0, sigma, len(total)) for total in exact]
 
 
-def test_without_noise_the_estimate_is_the_truth(table):
-    layout, codes, features = table
-    moments = estimate(noisy(features, layout, codes, 0.0), layout, features)
+def estimated(features, codes, sigma, seed=0):
+    counts, total = sums(features, codes, sigma, seed)
+    floor = max(sigma, 1e-6)  # a plan without noise does not exist
+    singles = one_way(counts, floor, GROUPING, toy.SCHEMA, features)
+    return estimate(total, features, floor, singles)
+
+
+def truth(features, codes):
+    """Shares of all records: members [C], singles [C, W], pairs [C, W, W]."""
+    grouped = LAYOUT.to_model(codes)
+    shape = [LAYOUT.sizes[j] for j in features.split]
+    width = len(features.owner)
+    singles, pairs = (np.zeros((features.classes, *[width] * n)) for n in (1, 2))
+    for number, values in enumerate(np.ndindex(*shape)):
+        inside = grouped[np.all(grouped[:, list(features.split)] == np.array(values, np.int64), axis=1)]
+        one_hot = np.concatenate([np.eye(LAYOUT.sizes[j])[inside[:, j]] for j in features.columns], axis=1)
+        singles[number] = one_hot.sum(0) / len(codes)
+        pairs[number] = one_hot.T @ one_hot / len(codes)
+    between = features.owner[:, None] != features.owner
+    return singles, pairs * between
+
+
+@SPLITS
+def test_without_noise_the_estimate_is_the_truth(codes, split):
+    features = GramFeatures(LAYOUT, split, 0.3)
+    moments = estimated(features, codes, 0.0)
+    singles, pairs = truth(features, codes)
     assert moments.total == pytest.approx(len(codes))
-    gram = features.matrix(features.sum(layout.to_model(codes))) / len(codes)
-    assert np.allclose(moments.singles, np.diag(gram))
-    owner = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
-    between = owner[:, None] != owner[None, :]
-    assert np.allclose(moments.pairs[between], gram[between])
-    assert moments.prior.sum() == pytest.approx(1.0)
+    assert np.allclose(moments.singles, singles, atol=1e-4)
+    assert np.allclose(moments.pairs, pairs, atol=1e-4)
+    grid = LAYOUT.condition_grid()
+    own = LAYOUT.to_model(codes)[:, -grid.shape[1] :]
+    prior = [(own == combination).all(axis=1).mean() for combination in grid]
+    assert np.allclose(moments.prior, prior, atol=1e-4)
 
 
-def test_with_noise_consistency_beats_the_raw_counts(table):
-    layout, codes, features = table
-    total = noisy(features, layout, codes, 60.0)
-    moments = estimate(total, layout, features)
-    truth = np.diag(features.matrix(features.sum(layout.to_model(codes)))) / len(codes)
-    raw = np.diag(features.matrix(total)) / len(codes)
-    assert abs(moments.total - len(codes)) < 100
-    assert np.abs(moments.singles - truth).sum() < 0.8 * np.abs(raw - truth).sum()
-    starts = np.cumsum([0, *layout.sizes])
-    assert all(moments.singles[a:b].sum() == pytest.approx(1) for a, b in itertools.pairwise(starts))
+@SPLITS
+def test_with_noise_consistency_beats_the_raw_counts(codes, split):
+    features = GramFeatures(LAYOUT, split, 0.3)
+    singles, pairs = truth(features, codes)
+    errors = []
+    for seed in range(6):
+        counts, total = sums(features, codes, 10.0, seed)
+        moments = estimated(features, codes, 10.0, seed)
+        raw = HistogramFeatures(tuple(toy.SCHEMA.sizes)).counts(counts)
+        raw = np.concatenate([raw[LAYOUT.order[j]] for j in features.columns]) / len(codes)
+        noisy = features.matrices(total) / len(codes)
+        errors.append(
+            [
+                distance(moments.singles.sum(0), singles.sum(0)),
+                distance(raw, singles.sum(0)),
+                distance(moments.singles, singles),
+                distance(
+                    noisy[:, features.blocks[1], features.blocks[0]].sum(2), singles[:, features.blocks[1]]
+                ),
+                distance(moments.singles[:, features.blocks[1]], singles[:, features.blocks[1]]),
+                distance(moments.pairs, pairs),
+                distance(noisy, pairs),
+            ]
+        )
+        assert abs(moments.total - len(codes)) < 200
+    joint, raw, _, margin, own, two, noisy = np.mean(errors, axis=0)
+    assert joint < (1.05 if split else 0.8) * raw  # the more is split, the less pairs say of one column alone
+    assert own < 0.6 * margin
+    assert two < 0.9 * noisy
+    classes = check_consistent(moments, features)
+    for a, b in combinations(features.blocks, 2):
+        for i, j in ((a, b), (b, a)):  # margins of pairs are the singles
+            assert np.allclose(moments.pairs[:, i, j].sum(2), moments.singles[:, i], atol=1e-4)
+    assert np.allclose(classes, singles[:, features.blocks[0]].sum(1), atol=0.05)
+
+
+def distance(left, right):
+    return np.abs(left - right).sum()
+
+
+def check_consistent(moments, features):
+    """Whatever the noise was, shares are shares; those of the classes are returned."""
+    for found in (moments.prior, moments.singles, moments.pairs, moments.single_precision):
+        assert np.isfinite(found).all()
+    classes = moments.singles[:, features.blocks[0]].sum(1)
+    assert classes.sum() == pytest.approx(1, abs=1e-4)
+    assert moments.prior.sum() == pytest.approx(1, abs=1e-4)
+    assert (moments.prior >= 0).all()
     assert (moments.singles >= 0).all()
+    for block in features.blocks:
+        assert np.allclose(moments.singles[:, block].sum(1), classes, atol=1e-4)
+    return classes
 
 
-def test_a_fitted_generator_beats_independent_columns(table):
-    layout, codes, features = table
+@SPLITS
+@pytest.mark.parametrize("sigma", [20.0, 150.0, 400.0])
+def test_a_class_that_is_lost_in_noise_breaks_nothing(codes, split, sigma):
+    severe = codes[:, 4] == 2
+    features = GramFeatures(LAYOUT, split, 0.3)
+    for seed in range(6):
+        rare = np.concatenate([codes[~severe], codes[severe][:3]])
+        check_consistent(estimated(features, rare, sigma, seed), features)
+
+
+@SPLITS
+def test_a_fitted_generator_beats_independent_columns(codes, split):
     torch.set_num_threads(1)
-    moments = estimate(noisy(features, layout, codes, 20.0), layout, features)
-    plan_model = toy.config().model
-    pair = Pair.new(layout, plan_model, 0)
-    measure = type("M", (), {"fit_steps": 400, "fit_batch": 64, "fit_learning_rate": 3e-3})()
-    fit(pair.generator, moments, layout, measure, 0, 0.0)
-    made = ReleasedGenerator(toy.SCHEMA, plan_model, pair.generator, moments.prior, {}).codes(6000, {}, 0)
+    features = GramFeatures(LAYOUT, split, 0.3)
+    moments = estimated(features, codes, 3.0)
+    plan_model = MODEL
+    pair = Pair.new(LAYOUT, plan_model, 0)
+    measure = type("M", (), {"fit_steps": 200, "fit_learning_rate": 3e-3})()
+    fit(pair.generator, moments, features, measure, 0.0)
+    released = ReleasedGenerator(toy.SCHEMA, plan_model, pair.generator, moments.prior, GROUPING, {})
+    made = released.groups(6000, {}, 0)
     random = np.random.default_rng(0)
     independent = np.stack([random.permutation(column) for column in codes.T], axis=1)
     fitted = distances(made, codes, toy.SCHEMA.sizes)
@@ -72,28 +160,46 @@ def test_a_fitted_generator_beats_independent_columns(table):
     assert fitted.two_way < 0.6 * shuffled.two_way
 
 
-def test_the_moment_loss_is_unbiased_and_zero_in_expectation_at_the_truth(table):
-    """At a generator's own moments the mean loss over batches is zero within its spread."""
-    layout, codes, features = table
-    pair = Pair.new(layout, toy.config().model, 3)
-    moments = estimate(noisy(features, layout, codes, 0.0), layout, features)
-    random = torch.Generator().manual_seed(0)
-    big = moment_loss(moments, layout)
-    conditions = big._grid.repeat_interleave(4000, 0)
-    weights = torch.tensor(np.repeat(moments.prior / 4000, 4000), dtype=torch.float32)
+@SPLITS
+def test_the_moment_loss_is_zero_at_a_generators_own_moments_and_nowhere_else(codes, split):
+    """What the loss compares with is drawn here the slow way: a record at a time."""
+    features = GramFeatures(LAYOUT, split, 0.3)
+    pair = Pair.new(LAYOUT, MODEL, 3)
+    with torch.no_grad():  # away from the fresh generator, whose columns do not depend on conditions
+        random = torch.Generator().manual_seed(0)
+        for parameter in pair.generator.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=random))
+    moments = estimated(features, codes, 3.0)
+    singles, pairs = own_moments(pair.generator, features, moments.prior)
+    at_truth = type(moments)(
+        **{name: getattr(moments, name) for name in moments.__dataclass_fields__}
+        | {"singles": singles, "pairs": pairs}
+    )
+    other = Pair.new(LAYOUT, MODEL, 4)
     with torch.no_grad():
-        pairs, singles = big._residuals(pair.generator, conditions, weights, random)
-        own = type(moments)(
-            total=1.0,
-            singles=(singles + big._singles).numpy().astype(np.float64),
-            pairs=(pairs + big._pairs).numpy().astype(np.float64),
-            prior=moments.prior,
-            single_trust=1.0,
-        )
-        at_truth = moment_loss(own, layout)
-        losses = np.array([float(at_truth(pair.generator, 24, random)) for _ in range(200)])
-        assert abs(losses.mean()) < 5 * losses.std() / np.sqrt(200)
-        assert float(big(pair.generator, 512, random)) > 10 * abs(losses.mean())
+        assert float(moment_loss(at_truth, features)(pair.generator)) < 1e-4
+        assert float(moment_loss(moments, features)(pair.generator)) > 10
+        assert float(moment_loss(at_truth, features)(other.generator)) > 1
+
+
+@torch.no_grad()
+def own_moments(generator, features, prior):
+    """One-way and two-way shares by class of a generator under the prior."""
+    width, between = len(features.owner), features.owner[:, None] != features.owner
+    singles, pairs = (np.zeros((features.classes, *[width] * n)) for n in (1, 2))
+    shape = [LAYOUT.sizes[j] for j in features.split]
+    first = len(LAYOUT.generated)
+    for share, combination in zip(prior, LAYOUT.condition_grid(), strict=True):
+        codes = dict(zip(range(first, len(LAYOUT.sizes)), combination, strict=True))
+        fixed = torch.cat([torch.eye(LAYOUT.sizes[j])[code] for j, code in codes.items()])
+        rest = [np.eye(LAYOUT.sizes[j])[code] for j, code in codes.items() if j not in features.split]
+        number = np.ravel_multi_index([codes[j] for j in features.split], shape) if shape else 0
+        for latent in generator.latents:
+            logits = generator(latent[None], fixed[None])[0].split(list(LAYOUT.generated))
+            record = np.concatenate([*(part.softmax(0).double().numpy() for part in logits), *rest])
+            singles[number] += share * record / len(generator.latents)
+            pairs[number] += share * np.outer(record, record) * between / len(generator.latents)
+    return singles, pairs
 
 
 @pytest.mark.parametrize("sizes", [(2,), (3, 5, 2), (4, 1, 7)])
@@ -105,6 +211,23 @@ def test_the_padded_softmax_is_a_softmax_of_each_column(sizes):
     hard = columns.one_hot_sample(logits, torch.Generator().manual_seed(1))
     assert torch.allclose(hard.sum(1), torch.full((6,), float(len(sizes))))
     assert set(hard.round().unique().tolist()) <= {0.0, 1.0}
-    codes = columns.codes(logits.repeat(3000, 1), torch.Generator().manual_seed(2))
-    first = (codes[:, 0].view(3000, 6) == 0).float().mean(0)
-    assert torch.allclose(first, slow[:, 0], atol=0.05)
+    many = columns.one_hot_sample(logits.repeat(3000, 1), torch.Generator().manual_seed(2))
+    assert torch.allclose(many.view(3000, 6, -1).mean(0), slow, atol=0.05)
+
+
+def test_released_records_follow_the_generators_shares():
+    """Spread evenly instead of drawn independently, and still each record's columns independent given z."""
+    model = MODEL
+    pair = Pair.new(LAYOUT, model, 5)
+    with torch.no_grad():
+        random = torch.Generator().manual_seed(1)
+        for parameter in pair.generator.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=random))
+    combinations_ = len(LAYOUT.condition_grid())
+    prior = np.arange(1, combinations_ + 1) / np.arange(1, combinations_ + 1).sum()
+    made = ReleasedGenerator(toy.SCHEMA, model, pair.generator, prior, GROUPING, {}).groups(30_000, {}, 0)
+    features = GramFeatures(LAYOUT, (), 0.0)
+    singles, pairs = own_moments(pair.generator, features, prior)
+    found_singles, found_pairs = truth(features, made)
+    assert np.allclose(found_singles, singles, atol=0.005)
+    assert np.allclose(found_pairs, pairs, atol=0.01)

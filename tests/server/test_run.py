@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from common.contributions import MeasureEncoding
-from common.crypto.packing import Quantiser
+from common.contributions import encoding
 from common.errors import NotEnoughSitesError, RefusedError, StorageError
-from common.plan import MEASURE_STEP
+from common.plan import COUNT_STEP, MEASURE_STEP, train_step
 from common.privacy.accounting import epsilon
-from common.privacy.ledger import Ledger
+from common.privacy.integer_noise import NoiseGrid
 from server.checkpoint import Checkpoint
 from tests import toy
 from tests.federation import LocalFederation
+
+STEPS = [COUNT_STEP, MEASURE_STEP, train_step(1), train_step(2)]
 
 
 @pytest.fixture
@@ -24,37 +25,37 @@ def test_a_run_ends_with_a_generator_and_every_site_charged_the_same(federation)
     assert state.rounds_done == 2
     assert np.isfinite(state.average).all()
     for name in federation.plan.federation.names:
-        ledger = Ledger(federation.site_folder(name) / "ledger.jsonl")
+        ledger = federation.vaults[name].site.ledger
         steps = [entry.step for entry in ledger.entries()]
-        assert steps == [MEASURE_STEP, "train-0001", "train-0002"]
+        assert steps == STEPS
         spent = ledger.spent(federation.plan.privacy.delta)
         assert spent == epsilon(federation.plan.mechanisms, federation.plan.privacy.delta) <= 3.0
 
 
 def test_the_opened_sum_is_the_sum_of_what_the_sites_encrypted(federation, monkeypatch):
     sent = []
-    original = Quantiser.to_integers
+    original = NoiseGrid.to_integers
 
     def remember(self, values, random):
         sent.append(original(self, values, random))
         return sent[-1]
 
-    monkeypatch.setattr(Quantiser, "to_integers", remember)
+    monkeypatch.setattr(NoiseGrid, "to_integers", remember)
     coordinator = federation.coordinator()
     coordinator._enrol()
     coordinator._sum.attested = [bytes.fromhex(raw) for raw in coordinator._checkpoint.attested]
-    packing = MeasureEncoding(federation.run.schema, federation.plan).packing
-    opened, contributors = coordinator._sum(MEASURE_STEP, b"", packing)
+    packing = encoding(COUNT_STEP, federation.run.schema, federation.plan).packing
+    opened, contributors = coordinator._sum(COUNT_STEP, b"", packing)
     assert contributors == len(sent) == 4
     assert np.array_equal(opened, np.sum(sent, axis=0))
 
 
-def test_the_measured_total_is_the_number_of_records_within_noise(federation):
-
+def test_the_measured_total_is_the_number_of_subjects_within_noise(federation):
     coordinator = federation.coordinator()
     coordinator._enrol()
+    coordinator._count()
     coordinator._measure()
-    real = len(federation.run.training())
+    real = federation.run.training().patient.nunique()
     assert abs(coordinator.moments.total - real) < 0.1 * real
 
 
@@ -69,6 +70,7 @@ def test_too_few_sites_stop_the_run_and_it_resumes(federation):
     gone = federation.plan.federation.names[2:]
     coordinator = federation.coordinator()
     coordinator._enrol()
+    coordinator._count()
     coordinator._measure()
     federation.before = lambda site, raw: None if site in gone else raw
     with pytest.raises(NotEnoughSitesError, match="2 sites contributed"):
@@ -76,8 +78,8 @@ def test_too_few_sites_stop_the_run_and_it_resumes(federation):
     federation.before = lambda _, raw: raw
     assert federation.coordinator().run().rounds_done == 2
     for name in federation.plan.federation.names:
-        entries = Ledger(federation.site_folder(name) / "ledger.jsonl").entries()
-        assert len(entries) == 3
+        entries = federation.vaults[name].site.ledger.entries()
+        assert [entry.step for entry in entries] == STEPS
 
 
 def test_a_crash_of_the_coordinator_after_any_step_repeats_nothing(federation):
@@ -107,8 +109,8 @@ def test_a_crash_of_the_coordinator_after_any_step_repeats_nothing(federation):
     assert crashes >= 4
     assert state.rounds_done == 2
     for name in federation.plan.federation.names:
-        entries = Ledger(federation.site_folder(name) / "ledger.jsonl").entries()
-        assert [entry.step for entry in entries] == [MEASURE_STEP, "train-0001", "train-0002"]
+        entries = federation.vaults[name].site.ledger.entries()
+        assert [entry.step for entry in entries] == STEPS
 
 
 def test_an_altered_answer_is_refused(federation):

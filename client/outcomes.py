@@ -1,0 +1,43 @@
+"""What a site's ledger is told about the end of a step or a run: it failed, was abandoned, is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from common.errors import FedcganError
+from common.plan import COUNT_STEP, MEASURE_STEP, Plan, attempt, attempted
+from common.privacy.ledger import Ledger
+
+
+@contextmanager
+def failures(ledger: Ledger, plan: Plan, step: str) -> Iterator[None]:
+    """Write down that a charged step failed if what is inside raises, and raise it on.
+
+    The reason is an error code: the text of an unexpected error could quote a record.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = error.code if isinstance(error, FedcganError) else "internal"
+        ledger.ended("failed", plan=plan.hash, step=step, reason=reason)
+        raise
+
+
+def note_answer(ledger: Ledger, reply: bytes, plan: Plan, step: str) -> None:
+    """Write down an answer that is about to leave, and what it makes of earlier attempts and of the run.
+
+    Writes each line once, so that it may be called again after a crash.
+    """
+    ledger.answered(reply, plan=plan.hash, step=step)
+    planned, number = attempted(step)
+    for earlier in range(1, number):
+        ledger.ended("abandoned", plan=plan.hash, step=attempt(planned, earlier))
+    if planned == list(plan.steps)[-1]:
+        ledger.ended("finished", plan=plan.hash)
+
+
+def l2_sensitivity(step: str, plan: Plan) -> float:
+    """How far a unit moves what a step sums up (L2): feature maps have norm 1, gradients their clip."""
+    trained = plan.train is not None and attempted(step)[0] not in (COUNT_STEP, MEASURE_STEP)
+    return plan.train.max_grad_norm if trained and plan.train else 1.0

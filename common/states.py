@@ -1,0 +1,144 @@
+"""The public state that a coordinator sends with a request: only released things, bounded and checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from .errors import MalformedMessageError
+from .modalities.gram import GramFeatures
+from .modalities.grouping import Grouping
+from .schema import Schema
+
+Array = NDArray[np.float64]
+
+_LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
+_HEADER_LIMIT = 4096  # bytes; five names, shapes and offsets are 400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureState:
+    """What the measure step starts from: how codes are grouped."""
+
+    grouping: Grouping
+
+    def to_bytes(self) -> bytes:
+        """safetensors."""
+        return safetensors.numpy.save({"groups": _narrow(self.grouping)})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, schema: Schema) -> MeasureState:
+        """Raises MalformedMessageError unless it fits the schema."""
+        (groups,) = _load(raw, "groups")
+        return cls(grouping=_grouping(groups, schema))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepState:
+    """What a step of schedule ``every-step`` starts from: the discriminator, float32[count]."""
+
+    grouping: Grouping
+    discriminator: NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """safetensors."""
+        return safetensors.numpy.save({"groups": _narrow(self.grouping), "discriminator": self.discriminator})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, schema: Schema) -> StepState:
+        """Raises MalformedMessageError unless it fits the schema and every weight is bounded."""
+        groups, discriminator = _load(raw, "groups", "discriminator")
+        _check_floats(discriminator)
+        if discriminator.ndim != 1:
+            raise MalformedMessageError("a training state of other shapes")
+        return cls(grouping=_grouping(groups, schema), discriminator=discriminator)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundState:
+    """What a round of schedule ``local`` starts from.
+
+    parameters: generator, then discriminator, float32; the rest: released moments, as MomentLoss takes them
+    """
+
+    grouping: Grouping
+    parameters: NDArray[np.float32]
+    singles: Array
+    pairs: Array
+    single_precision: Array
+    noise: float
+    prior: Array
+
+    def to_bytes(self) -> bytes:
+        """safetensors."""
+        tensors = {
+            "groups": _narrow(self.grouping),
+            "parameters": self.parameters,
+            "singles": self.singles.astype(np.float32),
+            "pairs": self.pairs.astype(np.float32),
+            "single_precision": self.single_precision.astype(np.float32),
+            "noise": np.array([self.noise], np.float32),
+            "prior": self.prior.astype(np.float32),
+        }
+        return safetensors.numpy.save(tensors)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, schema: Schema, features: GramFeatures) -> RoundState:
+        """Raises MalformedMessageError unless it fits the schema, bounded, with a distribution as prior."""
+        groups, *arrays = _load(
+            raw, "groups", "parameters", "singles", "pairs", "single_precision", "noise", "prior"
+        )
+        width, classes = len(features.owner), features.classes
+        one, two = (classes, width), (classes, width, width)
+        combinations = math.prod(features.layout.conditions)
+        if [array.shape for array in arrays[1:]] != [one, two, one, (1,), (combinations,)]:
+            raise MalformedMessageError("a training state of other shapes")
+        for array in arrays:
+            _check_floats(array)
+        if arrays[0].ndim != 1:
+            raise MalformedMessageError("a training state of other shapes")
+        singles, pairs, precision, noise, prior = (array.astype(np.float64) for array in arrays[1:])
+        if (prior < 0).any() or prior.sum() <= 0 or noise[0] <= 0:
+            raise MalformedMessageError("a training state whose prior is no distribution, or without noise")
+        return cls(
+            grouping=_grouping(groups, schema),
+            parameters=arrays[0],
+            singles=singles,
+            pairs=pairs,
+            single_precision=precision,
+            noise=float(noise[0]),
+            prior=prior,
+        )
+
+
+def _load(raw: bytes, *names: str) -> list[NDArray[np.float32]]:
+    if int.from_bytes(raw[:8], "little") > _HEADER_LIMIT:
+        raise MalformedMessageError("a training state with too long a header")
+    try:
+        tensors = safetensors.numpy.load(raw)
+        return [tensors[name] for name in names]
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise MalformedMessageError("this is no state of a training round") from error
+
+
+def _check_floats(array: NDArray[np.float32]) -> None:
+    if array.dtype != np.float32:
+        raise MalformedMessageError("a training state of another type than float32")
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns in any comparison; it fails this one
+        if not (np.abs(array) <= _LIMIT).all():
+            raise MalformedMessageError(f"a training state beyond {_LIMIT:g}, or not finite")
+
+
+def _narrow(grouping: Grouping) -> NDArray[np.int32]:
+    return grouping.groups.astype(np.int32)
+
+
+def _grouping(groups: NDArray[np.float32], schema: Schema) -> Grouping:
+    if groups.dtype != np.int32:
+        raise MalformedMessageError("a grouping of another type than int32")
+    return Grouping.from_wire(groups.astype(np.int64), schema)
