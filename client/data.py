@@ -50,4 +50,5 @@ def _subjects(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:
             f"row {int(frame[name].isna().to_numpy().argmax()) + 1}, column {name!r}: a record of nobody",
             hint="every record needs its subject, or its rows cannot be protected together",
         )
-    return pd.factorize(frame[name])[0]
+    subject = frame[name]
+    return pd.factorize(subject.astype(str) if subject.dtype == object else subject)[0]

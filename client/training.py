@@ -17,7 +17,7 @@ from common.modalities.gram import GramFeatures
 from common.modalities.layout import Layout
 from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
-from common.models.objective import generator_loss
+from common.models.objective import FittingLoss, generator_loss
 from common.models.pair import Pair
 from common.models.tabular import Discriminator, one_hot
 from common.phases import Local
@@ -136,7 +136,7 @@ def _discriminator_loss(logits: Tensor, real: int) -> Tensor:
     return softplus(signs * logits).mean()
 
 
-def train_generator(pair: Pair, train: Local, fakes: Fakes, anchor: MomentLoss) -> None:
+def train_generator(pair: Pair, train: Local, fakes: Fakes, anchor: FittingLoss) -> None:
     """``generator_steps`` of Adam on the non-saturating loss, held to the released moments.
 
     Touches no record: D is already private, the moments are released.

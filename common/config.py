@@ -103,8 +103,8 @@ class Training(BaseModel):
     """
 
     model_config = _MODEL
-    records_per_site: int = Field(ge=1)
-    most_records_per_site: int | None = Field(default=None, ge=1)
+    records_per_site: int = Field(ge=1, le=100_000_000)
+    most_records_per_site: int | None = Field(default=None, ge=1, lt=2**31)
     schedule: Literal["moments", "every-step", "local"] = "moments"
     rounds: int = Field(default=0, ge=0, le=9999)
     split: tuple[str, ...] | None = None
@@ -174,6 +174,8 @@ class SimulationConfig(BaseModel):
                 f"training: schedule {training.schedule!r} with {training.rounds} rounds; "
                 "'moments' has none, 'every-step' at least one"
             )
+        if training.schedule == "every-step" and training.generator_steps == 0:
+            raise ValueError("training: every-step needs at least one generator step")
         if (training.most_records_per_site or training.records_per_site) < training.records_per_site:
             raise ValueError("training: most_records_per_site is less than records_per_site")
         return self

@@ -69,8 +69,9 @@ class Federation(BaseModel):
     threshold: key-holders needed to open a sum, more than half of them; fewer open nothing. Two openings of
         one step would share a key-holder, and a key-holder opens one sum of a step
     min_contributors: contributions needed before a sum may be opened
-    collusion: sites that may pool what they know, with the coordinator: all others together must carry the
-        whole noise. Up to ``threshold - 1`` of them, who cannot open single contributions; or all but one
+    collusion: sites that may pool what they saw, with the coordinator: the rest of ``min_contributors`` must
+        carry the whole noise. Fewer than ``threshold``, who cannot open single contributions (if key-holders
+        among them may also lie, let 2 threshold - collusion > key_holders); or all but one
     """
 
     model_config = _MODEL

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
+from pydantic import ValidationError
 
 from .config import SimulationConfig
 from .contributions import NoisySum, encoding, histograms
@@ -12,12 +14,13 @@ from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
 from .phases import Count, EveryStep, Local, Measure, Model, Train
-from .plan import Federation, Plan, Privacy
+from .plan import Federation, Party, Plan, Privacy
 from .privacy.accounting import calibrate, check_target, epsilon
 from .privacy.integer_noise import NoiseGrid
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .protocol.messages import LARGEST
 from .schema import Schema
+from .toml_file import first_problem
 
 _MOST_RECORDS = 20  # a site may hold so many times the least it must hold
 _PAIR_POWER = 0.25
@@ -25,9 +28,23 @@ _MOST_CLASSES = 4  # combinations of conditions, up to which all counts are take
 _FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _UPDATE_LIMIT = 9.0
 _FIELD_BITS = (14, 18, 28)  # four, three or two values a slot
-_FEWEST_LEVELS = 1000  # of a value that carries no noise of its own: the generator's update
-_LEVELS_PER_LIMIT = 10  # times limit / noise: rounding then adds at most 1 % to the noise's variance
+_FEWEST_LEVELS = 1000  # of an update of schedule ``local``
+_MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
 _LEAST_SIGNAL = 3.0  # units in the federation / noise of their number: below, nothing can be learnt
+
+
+def federation_of(config: SimulationConfig, coordinator: Party, sites: Iterable[Party]) -> Federation:
+    """The federation of a configuration. Raises ConfigError if its numbers do not fit together."""
+    try:
+        return Federation(coordinator=coordinator, sites=tuple(sites), **config.committee)
+    except ValidationError as error:
+        raise ConfigError(f"federation: {first_problem(error)}") from error
+
+
+def stand_in(config: SimulationConfig) -> Federation:
+    """A roster of made-up identities; everything else as configured."""
+    sites = (Party(name=f"site-{i}", identity=f"{i:064x}") for i in range(1, config.sites.count + 1))
+    return federation_of(config, Party(name="coordinator", identity=f"{0:064x}"), sites)
 
 
 def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, run: str) -> Plan:
@@ -69,6 +86,11 @@ def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, 
 def _model(config: SimulationConfig, schema: Schema) -> Model:
     """The networks; the fit's time grows with latents times combinations of conditions."""
     combinations = math.prod(condition.size for condition in schema.conditions)
+    if combinations * (config.model.latents or _FEWEST_LATENTS) > _MOST_ROWS:
+        raise ConfigError(
+            f"{combinations} combinations of conditions make the fit too large",
+            hint="fewer conditions, or fewer categories in them; they may be ordinary columns",
+        )
     latents = config.model.latents or max(_FEWEST_LATENTS, _LATENT_ROWS // combinations)
     return Model(**{**config.model.model_dump(), "latents": latents})
 
@@ -80,6 +102,8 @@ def _split(config: SimulationConfig, schema: Schema) -> tuple[str, ...]:
         combinations = math.prod(condition.size for condition in schema.conditions)
         few = combinations <= _MOST_CLASSES and len(schema.columns) >= len(names) + 2
         return tuple(names) if few else ()
+    if len(set(config.training.split)) < len(config.training.split):
+        raise ConfigError("training.split: a condition stands twice")
     if unknown := set(config.training.split) - set(names):
         raise ConfigError(
             f"training.split: {sorted(unknown)[0]!r} is no condition", hint="conditions: " + ", ".join(names)
@@ -211,15 +235,14 @@ def _bits(plan: Plan, schema: Schema, step: str) -> int:
 def local_field_bits(sites: int) -> int:
     """The narrowest field in which rounding an update of schedule ``local`` does not show.
 
-    A value in [-limit, limit] has L levels; unbiased rounding adds a variance of at most (limit / L)**2, so
-    L >= 10 limit / sigma keeps it below 1 % of sigma**2. Raises HeadroomError if no field is wide enough.
+    Unbiased rounding of a value in [-limit, limit] to L levels adds a variance of at most (limit / L)**2;
+    with limit = 9 sigma and L = 1000 that is below 1e-4 of sigma**2. Raises HeadroomError.
     """
-    levels = max(_FEWEST_LEVELS, math.ceil(_LEVELS_PER_LIMIT * _UPDATE_LIMIT))
     for bits in _FIELD_BITS:
-        if ((1 << bits) - 2) // sites >= levels:
+        if ((1 << bits) - 2) // sites >= _FEWEST_LEVELS:
             return bits
     raise HeadroomError(
-        f"{levels} levels for each of {sites} sites do not fit into {_FIELD_BITS[-1]} bits",
+        f"{_FEWEST_LEVELS} levels for each of {sites} sites do not fit into {_FIELD_BITS[-1]} bits",
         hint="fewer sites",
     )
 

@@ -107,7 +107,7 @@ class NumberColumn(BaseModel):
         low, high = self.bounds
         if (self.bins is None) == (not self.cuts):
             raise ValueError(f"column {self.name}: give either cuts or bins")
-        if self.bins and low < high and self.bins > len(self.borders) + 1:
+        if self.bins and (low >= high or self.bins > len(self.borders) + 1):
             raise ValueError(f"column {self.name}: {self.bins} bins are more than it has cells")
         borders = (low, *self.cuts, high + 10.0**-self.decimals)  # the last bin includes high
         if any(a >= b for a, b in pairwise(borders)):

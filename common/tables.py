@@ -37,6 +37,8 @@ def _read_csv(path: Path, schema: Schema | None) -> pd.DataFrame:
     if header.duplicated().any():
         raise ColumnError(f"{path}: the column {header[header.duplicated()].iloc[0]!r} stands twice")
     texts = {c.name: "str" for c in schema.columns if _is_text(c)} if schema else {}
+    if schema and schema.subject:
+        texts[schema.subject] = "str"  # guessed types would make one person two, or two persons one
     with warnings.catch_warnings():
         warnings.simplefilter("error", ParserWarning)  # pandas only warns when it drops fields
         try:

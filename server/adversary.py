@@ -17,8 +17,7 @@ from torch.optim.adam import adam
 
 from common.modalities.layout import Layout
 from common.models.fakes import Fakes
-from common.models.moment_loss import MomentLoss
-from common.models.objective import fake_loss, generator_loss
+from common.models.objective import FittingLoss, fake_loss, generator_loss
 from common.models.pair import Pair, load, to_vector
 from common.phases import EveryStep
 
@@ -59,7 +58,7 @@ def step(
     pair: Pair,
     layout: Layout,
     prior: NDArray[np.float64],
-    anchor: MomentLoss,
+    anchor: FittingLoss,
     train: EveryStep,
     seed: int,
 ) -> Adversary:

@@ -12,12 +12,11 @@ from typing import Literal
 
 from ..config import Data, Federation, Model, Privacy, SimulationConfig, Sites, Training
 from ..plan import Plan
-from ..planning import make_plan
+from ..planning import make_plan, stand_in
 from ..privacy.accounting import epsilon
 from ..privacy.ledger import Cap, Ledger, Receipt
 from ..privacy.mechanism import Mechanism
 from ..schema import CategoryColumn, Schema
-from .stand_in import federation
 
 DELTA = 1e-5
 SITES = 3
@@ -68,7 +67,7 @@ def base_plan(schema: Schema, schedule: Literal["moments", "every-step", "local"
             local_steps=1,
         ),
     )
-    return make_plan(config, schema, federation(config), run=uuid.uuid4().hex)
+    return make_plan(config, schema, stand_in(config), run=uuid.uuid4().hex)
 
 
 def small_schema(*, subject: bool = False) -> Schema:

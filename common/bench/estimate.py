@@ -67,6 +67,10 @@ def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     return {
         "plan": plan.hash,
         "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
+        "epsilon_views": {
+            view: rounded_up(epsilon(plan.seen(plan.mechanisms, honest), plan.privacy.delta))
+            for view, honest in plan.views.items()
+        },
         "sites": len(plan.federation.sites),
         "rounds": plan.rounds,
         "sums": sums,

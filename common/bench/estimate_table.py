@@ -30,7 +30,11 @@ def rows(result: dict[str, Any]) -> list[Row]:
         for name, entry in result["sums"].items()
     ]
     return [
-        Row("epsilon", f"{result['epsilon']:.4g}", "of the whole plan"),
+        Row("epsilon", f"{result['epsilon']:.4g}", "of the whole plan, against colluders as planned"),
+        Row("", f"{result['epsilon_views']['released']:.4g}", "against who sees only the release"),
+        Row(
+            "", f"{result['epsilon_views']['all_others']:.4g}", "against all other sites, without encryption"
+        ),
         *lines,
         Row("a site sends", _mega(result["bytes"]["site_up"]), "keys, contributions, openings"),
         Row("a site receives", _mega(result["bytes"]["site_down"]), "if it opens every sum"),

@@ -46,7 +46,8 @@ def measure(
 
     skew: Dirichlet concentration of the label over sites, None for the same mixture everywhere.
     rounds: adversarial rounds or steps; a default for each schedule if None
-    central: whether to score the same recipe on the pooled records, too
+    Every site takes part in every sum, and one of them may collude with the coordinator (with schedule
+    ``local``, all but one). central: whether to score the same recipe on the pooled records, too
     Raises ConfigError if the label is no column, or a site got no record.
     """
     schema = Schema.load(schema_file)
@@ -115,7 +116,7 @@ def _config(
         seed=seed,
         data=Data(table="train", schema="schema", holdout=_HOLDOUT),
         sites=sites,
-        federation=Federation(threshold=min(count, 16) // 2 + 1),
+        federation=Federation(threshold=2 * min(count, 16) // 3 + 1, min_contributors=count),
         privacy=Privacy(epsilon=epsilon, delta=delta),
         training=Training.model_validate(
             {

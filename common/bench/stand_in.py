@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..config import SimulationConfig
 from ..errors import ConfigError
-from ..plan import Federation, Party, Plan
-from ..planning import make_plan
+from ..plan import Plan
+from ..planning import make_plan, stand_in
 from ..schema import Schema
 
 
@@ -24,17 +24,7 @@ def plan_of(path: Path) -> tuple[Plan, Schema]:
         return plan, schema
     config = SimulationConfig.load(path)
     schema = Schema.load(path.parent / config.data.schema_file)
-    return make_plan(config, schema, federation(config), run=config.name), schema
-
-
-def federation(config: SimulationConfig) -> Federation:
-    """A roster of made-up identities; everything else as configured."""
-    count = config.sites.count
-    return Federation(
-        coordinator=Party(name="coordinator", identity=f"{0:064x}"),
-        sites=tuple(Party(name=f"site-{i}", identity=f"{i:064x}") for i in range(1, count + 1)),
-        **config.committee,
-    )
+    return make_plan(config, schema, stand_in(config), run=config.name), schema
 
 
 def _content(path: Path) -> bytes:

@@ -1,4 +1,7 @@
-"""What a modality brings to the measure phase: a bounded feature map of its records."""
+"""What a modality brings to the measure phase: a bounded feature map of its records.
+
+The loss that fits a generator to its sums is ``common.models.objective.FittingLoss``.
+"""
 
 from __future__ import annotations
 

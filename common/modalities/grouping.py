@@ -78,11 +78,6 @@ class Grouping:
             raise MalformedMessageError("a grouping with a group that the schema does not have")
         return cls(groups, np.ones(len(groups)))
 
-    def used(self, schema: Schema) -> list[NDArray[np.bool_]]:
-        """Which groups of each column have a code."""
-        parts = np.split(self.groups, np.cumsum(schema.sizes)[:-1])
-        return [np.bincount(part, minlength=n) > 0 for part, n in zip(parts, schema.groups, strict=True)]
-
     def to_groups(self, codes: Codes, schema: Schema) -> Codes:
         """int64[records, columns] as encoded to the same as the models see it."""
         return np.asarray(self.groups[codes + _offsets(schema)], np.int64)

@@ -1,12 +1,24 @@
-"""The adversarial objective: non-saturating cross-entropy with one-sided label smoothing.
+"""What the networks are trained for: the adversarial losses, and the form of a loss on released moments.
 
-Goodfellow et al. 2014, section 3; Salimans et al. 2016, section 3.4.
+Non-saturating cross-entropy with one-sided label smoothing (Goodfellow et al. 2014, section 3; Salimans et
+al. 2016, section 3.4).
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from .tabular import Generator
+
+
+class FittingLoss(Protocol):
+    """What a modality brings to the fit, beside its feature maps: how far a generator is from their sums."""
+
+    def __call__(self, generator: Generator) -> Tensor:
+        """A scalar whose gradient reaches the generator; about 1 where only noise is left."""
 
 
 def real_loss(logits: Tensor, target: float) -> Tensor:

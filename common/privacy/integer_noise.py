@@ -33,7 +33,7 @@ SMOOTHING = 1.5
 """s, in grid steps: 2 exp(-2 pi**2 s**2) bounds how far a Gaussian over Z depends on where it is centred."""
 
 SLACK = 4 * math.exp(-2 * (math.pi * SMOOTHING) ** 2)
-"""Below 3e-19, per coordinate and share: a run of 10**9 noisy coordinates adds less than 1e-9 to epsilon."""
+"""Below 3e-19, for each coordinate and share."""
 
 TAIL = 12.0
 """Standard deviations of room for a share; one value exceeds it with probability below 4e-33."""
@@ -63,7 +63,7 @@ class NoiseGrid:
             return
         raise HeadroomError(
             f"noise {self.noise:g} on [{self.low:g}, {self.high:g}] needs more than {self.max_value} levels",
-            hint="fewer sites, a smaller records_per_site, or more noise (a smaller epsilon)",
+            hint="a smaller most_records_per_site, fewer sites, a larger collusion, or more noise",
         )
 
     @property
@@ -104,11 +104,12 @@ def seen(noise_multiplier: float, shares: int, honest: int) -> float:
     """The noise multiplier left to somebody who knows all but ``honest`` shares of a sum's noise.
 
     noise_multiplier: of a sum of ``shares`` honest shares, SMOOTHING already taken off. With other numbers
-    SMOOTHING is taken off other variances; it is at most 1 / FEWEST_STEPS**2 * SMOOTHING**2 = 1 % of it.
+    SMOOTHING is taken off other variances: it is at most (SMOOTHING / FEWEST_STEPS)**2 = 1 % of the whole,
+    and at most half of a single share's, which has at least 2 SMOOTHING**2.
     """
     ratio = honest / shares
     lost = max(0.0, 1.0 - ratio) * (SMOOTHING / FEWEST_STEPS) ** 2
-    return noise_multiplier * math.sqrt(ratio - lost)
+    return noise_multiplier * math.sqrt(max(ratio - lost, ratio / 2))
 
 
 def discrete_gaussian(centres: Array, sigma: float, random: Csprng) -> Integers:
@@ -117,8 +118,8 @@ def discrete_gaussian(centres: Array, sigma: float, random: Csprng) -> Integers:
     sigma: at least 1
 
     Rejection from a two-sided geometric envelope (Canonne, Kamath, Steinke 2020, algorithm 3, here with a
-    centre). Coins are 63-bit words compared with exp(.) in float64: a probability is off by a relative
-    2**-50 and an absolute 2**-63.
+    centre). Coins are 63-bit words compared with exp(.) in float64: a probability is off by a relative 2**-48
+    within five standard deviations; what lies beyond is off by less than 1e-20 altogether.
     """
     nearest = np.rint(centres).ravel()
     fraction = (centres.ravel() - nearest).astype(np.float64)

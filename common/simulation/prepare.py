@@ -23,8 +23,8 @@ from ..crypto.identity import Identity
 from ..errors import ConfigError, EmptyClassError, StorageError
 from ..evaluation.task import check_task
 from ..modalities.tabular import encode
-from ..plan import Federation, Party, Plan
-from ..planning import make_plan
+from ..plan import Party, Plan
+from ..planning import federation_of, make_plan, stand_in
 from ..schema import Schema
 from ..tables import write_table
 from .split import assign, hold_out
@@ -84,6 +84,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     if config.evaluation is not None:
         check_task(schema, config.evaluation)
     frame = frame[[*([schema.subject] if schema.subject else []), *schema.names]]
+    make_plan(config, schema, stand_in(config), run="check")  # an impossible plan destroys nothing
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     parties = [
@@ -91,11 +92,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
         for i, name in enumerate(names)
     ]
     identity = Identity.load_or_create(folder / COORDINATOR / "identity.key")
-    federation = Federation(
-        coordinator=Party(name=COORDINATOR, identity=identity.public),
-        sites=tuple(parties),
-        **config.committee,
-    )
+    federation = federation_of(config, Party(name=COORDINATOR, identity=identity.public), parties)
     plan = make_plan(config, schema, federation, run=f"{config.name}-{uuid.uuid4().hex[:12]}")
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
     (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")

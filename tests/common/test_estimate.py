@@ -10,12 +10,12 @@ import pytest
 
 from common.bench.estimate import estimate
 from common.bench.estimate_table import rows
-from common.bench.stand_in import federation, plan_of
+from common.bench.stand_in import plan_of
 from common.config import Federation, Sites, Training
 from common.contributions import encoding
 from common.errors import ConfigError, HeadroomError
 from common.plan import MEASURE_STEP
-from common.planning import local_field_bits, make_plan
+from common.planning import local_field_bits, make_plan, stand_in
 from common.privacy.integer_noise import FEWEST_STEPS
 from tests import toy
 from tests.federation import LocalFederation
@@ -23,7 +23,7 @@ from tests.federation import LocalFederation
 
 def planned(**changes):
     config = toy.config(**changes)
-    return make_plan(config, toy.SCHEMA, federation(config), run="estimate")
+    return make_plan(config, toy.SCHEMA, stand_in(config), run="estimate")
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,7 @@ def test_a_table_of_two_small_columns_can_be_planned_and_fitted(tmp_path):
     small = toy.SCHEMA.model_copy(update={"columns": toy.SCHEMA.columns[3:5]})
     config = toy.config(evaluation=None)
     assert (
-        estimate(make_plan(config, small, federation(config), run="small"), small)["seconds"]["one_process"]
-        > 0
+        estimate(make_plan(config, small, stand_in(config), run="small"), small)["seconds"]["one_process"] > 0
     )
 
 

@@ -86,7 +86,7 @@ def files(tmp_path):
 def test_the_command_runs_a_federation_and_prints_the_keys(files):
     command = [Path(sys.executable).parent / "fedcgan", "bench", "quality", "--json", "--sites", "3"]
     command += ["--train", files / "train.csv", "--test", files / "test.csv", "--schema", files / "toy.toml"]
-    command += ["--label", "sex", "--epsilon", "3", "--skew", "5"]
+    command += ["--label", "sex", "--epsilon", "3", "--skew", "5", "--central"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)["data"]
@@ -103,6 +103,9 @@ def test_the_command_runs_a_federation_and_prints_the_keys(files):
     assert all(found[key] is not None for key in keys)
     assert found["baselines"]["real"]["tvd2"] == 0
     assert 2.9 < found["epsilon"] <= 3.0
+    assert found["epsilon_views"]["released"] < found["epsilon"] < found["epsilon_views"]["all_others"]
+    assert abs(found["tvd2"] - found["baselines"]["central"]["tvd2"]) < 0.05
+    assert found["schedule"] == "moments"
 
 
 @pytest.mark.parametrize(

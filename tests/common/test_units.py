@@ -87,6 +87,28 @@ def test_a_site_counts_subjects_not_rows(tmp_path):
         load_records(path, toy.SCHEMA, run.plan.model_copy(update={"min_records": 201}))
 
 
+def test_a_subject_is_a_text_whatever_it_looks_like(tmp_path):
+    """Guessed types would make 0012 and 12 one person, and one person two in a column with both kinds."""
+    run = toy.run_folder(tmp_path / "run", training=toy.config().training.model_copy(update={"rounds": 1}))
+    plan = run.plan.model_copy(update={"min_records": 1, "max_records": 2**30})
+    frame = FRAME.drop(columns="hospital").iloc[:6]
+    path = tmp_path / "records.csv"
+    frame.assign(
+        patient=["0012", "12", "1e3", "1000", "99999999999999999991", "99999999999999999992"]
+    ).to_csv(path, index=False)
+    assert load_records(path, toy.SCHEMA, plan).units == 6
+    many = pd.concat(
+        [FRAME.drop(columns="hospital")] * 700, ignore_index=True
+    )  # more than pandas reads at once
+    many["patient"] = (np.arange(len(many)) % 1000).astype(str)
+    many.loc[len(many) - 1, "patient"] = "X1"
+    many.to_csv(path, index=False)
+    assert load_records(path, toy.SCHEMA, plan).units == 1001
+    mixed = frame.assign(patient=["7", "7", "8", "8", "8", "7"])
+    mixed.to_parquet(tmp_path / "records.parquet")
+    assert load_records(tmp_path / "records.parquet", toy.SCHEMA, plan).units == 2
+
+
 def test_records_of_nobody_are_refused(tmp_path):
     run = toy.run_folder(tmp_path / "run")
     path = tmp_path / "records.parquet"

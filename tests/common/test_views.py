@@ -104,8 +104,13 @@ def test_a_split_that_leaves_no_pair_is_refused(tmp_path):
     )
     training = Training(records_per_site=500)
     assert make_plan(toy.config(training=training), narrow, federation, "run").measure.split == ()
-    for split, why in {"sex": "at least two columns must remain", "age": "'age' is no condition"}.items():
-        forced = toy.config(training=training.model_copy(update={"split": (split,)}))
+    refusals = {
+        ("sex",): "at least two columns must remain",
+        ("age",): "'age' is no condition",
+        ("sex", "sex"): "stands twice",
+    }
+    for split, why in refusals.items():
+        forced = toy.config(training=training.model_copy(update={"split": split}))
         with pytest.raises(ConfigError, match=why):
             make_plan(forced, narrow, federation, "run")
 
@@ -123,3 +128,29 @@ def test_schedules_and_rounds_must_agree(schedule, rounds):
     changed["training"] |= {"schedule": schedule, "rounds": rounds}
     with pytest.raises(ValidationError, match="rounds"):
         type(toy.config()).model_validate(changed)
+
+
+def test_conditions_with_too_many_combinations_are_refused_before_anything_is_spent(tmp_path):
+    federation = plan(tmp_path).federation
+    levels = tuple(f"c{i}" for i in range(20))
+    conditions = [CategoryColumn(name=f"k{n}", categories=levels, condition=True) for n in range(4)]
+    wide = Schema(
+        name="wide",
+        columns=(NumberColumn(name="age", bounds=(0, 9), decimals=0, cuts=(5,)), *conditions),
+    )
+    with pytest.raises(ConfigError, match="160000 combinations"):
+        make_plan(toy.config(training=Training(records_per_site=5000)), wide, federation, "run")
+
+
+def test_an_impossible_plan_destroys_no_earlier_run(tmp_path):
+    toy.run_folder(tmp_path / "run")
+    before = (tmp_path / "run" / "plan.json").read_bytes()
+    wrong = Federation(threshold=3, collusion=4, min_contributors=4)
+    with pytest.raises(ConfigError, match="collusion 4"):
+        toy.run_folder(tmp_path / "run", federation=wrong)
+    assert (tmp_path / "run" / "plan.json").read_bytes() == before
+
+
+def test_a_bin_needs_a_range():
+    with pytest.raises(ValidationError, match="more than it has cells"):
+        NumberColumn(name="x", bounds=(5, 5), decimals=0, bins=2)

@@ -136,6 +136,13 @@ def test_what_others_see_is_never_overstated(shares, honest):
     assert 0.98 * real <= seen(5.0, shares, honest) <= real * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("shares", [50, 100, 101, 198, 1000])
+def test_a_single_share_of_many_is_never_nothing(shares):
+    grid = NoiseGrid(low=0, high=100, noise=5.0, shares=shares, max_value=1 << 16)
+    real = math.sqrt(grid.share**2 - SMOOTHING**2) / grid.steps
+    assert 0 < seen(5.0, shares, 1) <= real * (1 + 1e-9)
+
+
 def test_a_grid_too_coarse_for_the_theorem_is_refused():
     with pytest.raises(HeadroomError, match="needs more than 300 levels"):
         NoiseGrid(low=0, high=1000, noise=1.0, shares=4, max_value=300)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from common.bench.stand_in import federation
 from common.evaluation.fidelity import distances
 from common.generator import ReleasedGenerator
 from common.modalities.gram import GramFeatures
@@ -16,13 +15,13 @@ from common.modalities.layout import Layout
 from common.modalities.tabular import encode
 from common.models.pair import Pair
 from common.models.tabular import ColumnSoftmax
-from common.planning import make_plan
+from common.planning import make_plan, stand_in
 from server.fit import fit, moment_loss
 from server.moments import estimate, one_way
 from tests import toy
 
 LAYOUT = Layout.of(toy.SCHEMA)
-MODEL = make_plan(toy.config(), toy.SCHEMA, federation(toy.config()), run="moments").model
+MODEL = make_plan(toy.config(), toy.SCHEMA, stand_in(toy.config()), run="moments").model
 GROUPING = Grouping.of_itself(toy.SCHEMA)
 SPLITS = pytest.mark.parametrize("split", [(), (4,), (5,), (4, 5)], ids=["whole", "diagnosis", "sex", "both"])
 
