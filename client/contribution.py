@@ -40,9 +40,9 @@ def task(step: str, plan: Plan) -> Task:
     planned, number = attempted(step)
     if number > MOST_ATTEMPTS:
         raise MalformedMessageError(f"a step is tried {MOST_ATTEMPTS} times at most")
-    if planned not in plan.steps:
+    if (mechanism := plan.steps.get(planned)) is None:
         raise MalformedMessageError(f"the plan has no step {step!r}")
-    return Task(planned, plan.steps[planned], _work(planned, plan))
+    return Task(planned, mechanism, _work(planned, plan))
 
 
 def _work(step: str, plan: Plan) -> Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]:

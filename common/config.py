@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .crypto.parameters import MOST_HOLDERS, MOST_SITES
 from .errors import ConfigError
+from .phases import Width
 from .toml_file import read_model
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,9 +72,6 @@ class Privacy(BaseModel):
     delta: float
     measure_share: float = Field(default=0.95, gt=0, lt=1)
     count_share: float = Field(default=0.35, gt=0, lt=1)
-
-
-Width = Annotated[int, Field(ge=1, le=65536)]
 
 
 class Model(BaseModel):

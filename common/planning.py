@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -14,9 +15,8 @@ from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
 from .phases import Count, EveryStep, Local, Measure, Model, Train
-from .plan import Federation, Party, Plan, Privacy
+from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon
-from .privacy.integer_noise import NoiseGrid
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .protocol.messages import LARGEST
 from .schema import Schema
@@ -202,11 +202,11 @@ def _check_signal(plan: Plan, schema: Schema) -> None:
 
 def _narrowed(plan: Plan, schema: Schema) -> Plan:
     """The same plan with the narrowest fields in which each sum fits."""
-    measure = plan.measure.model_copy(update={"field_bits": _bits(plan, schema, "measure")})
-    count = plan.count.model_copy(update={"field_bits": _bits(plan, schema, "count")})
+    measure = plan.measure.model_copy(update={"field_bits": _bits(plan, schema, MEASURE_STEP)})
+    count = plan.count.model_copy(update={"field_bits": _bits(plan, schema, COUNT_STEP)})
     changes: dict[str, object] = {"count": count, "measure": measure}
     if isinstance(plan.train, EveryStep):
-        changes["train"] = plan.train.model_copy(update={"field_bits": _bits(plan, schema, "train-0001")})
+        changes["train"] = plan.train.model_copy(update={"field_bits": _bits(plan, schema, train_step(1))})
     return plan.model_copy(update=changes)
 
 
@@ -215,15 +215,8 @@ def _bits(plan: Plan, schema: Schema, step: str) -> int:
     noisy = encoding(step, schema, plan)
     assert isinstance(noisy, NoisySum)
     for bits in _FIELD_BITS:
-        levels = ((1 << bits) - 2) // len(plan.federation.sites)
         try:
-            NoiseGrid(
-                low=noisy.low,
-                high=noisy.high,
-                noise=noisy.noise_multiplier,
-                shares=plan.federation.shares,
-                max_value=levels,
-            )
+            _ = replace(noisy, field_bits=bits).grid
         except HeadroomError:
             if bits == _FIELD_BITS[-1]:
                 raise
@@ -248,13 +241,14 @@ def local_field_bits(sites: int) -> int:
 
 
 def _check_size(plan: Plan, schema: Schema) -> None:
-    chunks = [encoding(step, schema, plan).packing.chunks for step in plan.steps]
-    if sum(chunks) > MOST_CIPHERTEXTS:
+    kinds = {COUNT_STEP: 1, MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
+    chunks = {step: encoding(step, schema, plan).packing.chunks for step in kinds}
+    if sum(times * chunks[step] for step, times in kinds.items()) > MOST_CIPHERTEXTS:
         raise HeadroomError(
             f"the sums of this run need more than {MOST_CIPHERTEXTS} ciphertexts",
             hint="fewer rounds or smaller networks",
         )
-    longest = max(chunks) * ring.byte_length(2, len(ring.DATA_PRIMES), ring.N)
+    longest = max(chunks.values()) * ring.byte_length(2, len(ring.DATA_PRIMES), ring.N)
     if longest > LARGEST - (1 << 20):
         raise HeadroomError(
             f"a contribution would have {longest} bytes, more than a message may have",

@@ -84,7 +84,8 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     if config.evaluation is not None:
         check_task(schema, config.evaluation)
     frame = frame[[*([schema.subject] if schema.subject else []), *schema.names]]
-    make_plan(config, schema, stand_in(config), run="check")  # an impossible plan destroys nothing
+    # made before anything is removed: an impossible plan destroys nothing
+    draft = make_plan(config, schema, stand_in(config), run=f"{config.name}-{uuid.uuid4().hex[:12]}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     parties = [
@@ -93,7 +94,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     ]
     identity = Identity.load_or_create(folder / COORDINATOR / "identity.key")
     federation = federation_of(config, Party(name=COORDINATOR, identity=identity.public), parties)
-    plan = make_plan(config, schema, federation, run=f"{config.name}-{uuid.uuid4().hex[:12]}")
+    plan = draft.model_copy(update={"federation": federation})
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
     (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
     write_table(frame[held_out], folder / "holdout.parquet")
