@@ -99,15 +99,19 @@ class GramFeatures:
         """The largest coordinate of phi."""
         return float(self.weights.max())
 
+    def member(self, conditions: Codes) -> NDArray[np.int64]:
+        """Which class each row belongs to: int64[rows]. conditions: int64[rows, conditions]."""
+        member = np.zeros(len(conditions), np.int64)
+        for j in self.split:
+            member = member * self.layout.sizes[j] + conditions[:, j - len(self.layout.generated)]
+        return member
+
     def sum(self, codes: Codes, weights: Array) -> Array:
         """Sum of weight * phi over records: float64[count]. codes: int64[records, columns] in model order.
 
         In float64, so that rounding moves it by less than 1e-9 of a record.
         """
-        shape = [self.layout.sizes[j] for j in self.split]
-        member = np.zeros(len(codes), np.int64)
-        for j, size in zip(self.split, shape, strict=True):
-            member = member * size + codes[:, j]
+        member = self.member(codes[:, len(self.layout.generated) :])
         places = codes[:, list(self.columns)] + np.array([block.start for block in self.blocks])
         total = np.empty((self.classes, len(self.weights)))
         for value in range(self.classes):

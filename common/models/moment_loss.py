@@ -73,10 +73,6 @@ class MomentLoss:
 def _by_class(features: GramFeatures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Combinations of conditions ordered by class, and the one-hot places of conditions that do not split."""
     layout = features.layout
-    first = len(layout.generated)
-    grid = layout.condition_grid()
-    member = np.zeros(len(grid), np.int64)
-    for j in features.split:
-        member = member * layout.sizes[j] + grid[:, j - first]
-    owner = np.repeat(np.arange(len(layout.conditions)) + first, layout.conditions)
+    member = features.member(layout.condition_grid())
+    owner = np.repeat(np.arange(len(layout.conditions)) + len(layout.generated), layout.conditions)
     return np.argsort(member, kind="stable"), np.nonzero(~np.isin(owner, features.split))[0]
