@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from common.contributions import feature_encoding, gradient_encoding, histograms, pairs
+from common.contributions import feature_encoding, gradient_encoding, histograms, measured
 from common.csprng import Csprng
 from common.errors import MalformedMessageError
 from common.modalities.layout import Layout
@@ -16,7 +16,7 @@ from common.privacy.ledger import Receipt
 from common.privacy.mechanism import Mechanism
 from common.privacy.update import PrivateUpdate
 from common.records import Records
-from common.schema import Schema
+from common.schema import Schema, TableSchema
 from common.states import MeasureState
 
 from .gradient import sum_of_clipped_grads
@@ -62,29 +62,33 @@ def count(records: Records, schema: Schema, plan: Plan, state: bytes, receipt: R
     Guarantees: a unit moves the exact values by at most 1 (L2); noise comes from a CSPRNG.
     """
     del state
+    assert plan.count is not None
     phi = histograms(schema)
     encoding = feature_encoding(phi, plan, plan.count)
-    exact = phi.sum(records.codes, records.weights)
+    exact = phi.sum(records.rows, records.weights)
     return PrivateUpdate(encoding.grid.to_integers(exact, Csprng()), receipt)
 
 
 def measure(records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
-    """How often each pair of grouped codes occurs, with this site's share of integer noise.
+    """The sum of the modality's features over records, with this site's share of integer noise.
 
+    Of a table: how often each pair of grouped codes occurs.
     Guarantees: a unit moves the exact values by at most 1 (L2); noise comes from a CSPRNG.
     """
-    grouping = MeasureState.from_bytes(state, schema).grouping
-    codes = Layout.of(schema).to_model(grouping.to_groups(records.codes, schema))
-    phi = pairs(schema, plan)
+    rows = records.rows
+    if isinstance(schema, TableSchema):
+        grouping = MeasureState.from_bytes(state, schema).grouping
+        rows = Layout.of(schema).to_model(grouping.to_groups(rows, schema))
+    phi = measured(schema, plan)
     encoding = feature_encoding(phi, plan, plan.measure)
-    exact = phi.sum(codes, records.weights)
+    exact = phi.sum(rows, records.weights)
     return PrivateUpdate(encoding.grid.to_integers(exact, Csprng()), receipt)
 
 
 def discriminate(
     records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt, train: EveryStep
 ) -> PrivateUpdate:
-    """The sum of clipped gradients of D's real half over a Poisson sample, with a share of integer noise.
+    """The sum of clipped gradients over a Poisson sample of records, with a share of integer noise.
 
     Guarantees: a unit enters with at most one record and moves the exact values by at most 1 (L2), in
     clipping norms; sampling and noise come from a CSPRNG.

@@ -9,21 +9,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.errors import ColumnError, MissingValueError, TooFewRecordsError, TooManyRecordsError
+from common.modalities.array_files import read_arrays
+from common.modalities.array_layout import ArrayLayout
 from common.modalities.tabular import encode
 from common.plan import Plan
 from common.records import Records
-from common.schema import Schema
+from common.schema import ArraySchema, Schema, TableSchema
 from common.tables import read_table
 
 
 def load_records(path: Path, schema: Schema, plan: Plan) -> Records:
-    """A site's records as codes, grouped by the unit that the plan protects.
+    """A site's records, grouped by the unit that the plan protects.
 
     Raises DataError's kinds; TooFew- and TooManyRecordsError do not say how many.
     """
-    frame = read_table(path, schema)
-    codes = encode(frame, schema)
-    records = Records.of(codes, _subjects(frame, schema.subject) if schema.subject else None)
+    records = _arrays(path, schema) if isinstance(schema, ArraySchema) else _table(path, schema)
     what = "subjects" if schema.subject else "records"
     if records.units < plan.min_records:
         raise TooFewRecordsError(
@@ -36,6 +36,20 @@ def load_records(path: Path, schema: Schema, plan: Plan) -> Records:
             hint="join a plan with a larger max_records, or bring fewer records",
         )
     return records
+
+
+def _table(path: Path, schema: Schema) -> Records:
+    """Records of a table, as codes."""
+    assert isinstance(schema, TableSchema)
+    frame = read_table(path, schema)
+    return Records.of(encode(frame, schema), _subjects(frame, schema.subject) if schema.subject else None)
+
+
+def _arrays(path: Path, schema: ArraySchema) -> Records:
+    """Images or signals, one row each."""
+    arrays = read_arrays(path, schema)
+    unit = None if arrays.subjects is None else pd.factorize(arrays.subjects)[0]
+    return Records.of(ArrayLayout.of(schema).to_rows(arrays), unit)
 
 
 def _subjects(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""One step of DP-SGD as a secure sum can carry it: the real half of D's gradient, clipped by record."""
+"""One step of DP-SGD as a secure sum can carry it: gradients, clipped by record."""
 
 from __future__ import annotations
 
@@ -9,39 +9,46 @@ from opacus.grad_sample import GradSampleModuleFastGradientClipping
 from opacus.validators import ModuleValidator
 from torch import Tensor
 
+from common.contributions import layout_of
+from common.csprng import Csprng
 from common.modalities.layout import Layout
-from common.modalities.tabular import Codes
-from common.models.objective import real_loss
-from common.models.pair import Pair, load
-from common.models.tabular import Discriminator, one_hot
+from common.models.build import new_family
+from common.models.encoding import record_tensor
+from common.models.family import Entered
+from common.models.pair import load
 from common.phases import EveryStep
 from common.plan import Plan
-from common.schema import Schema
+from common.records import Rows
+from common.schema import Schema, TableSchema
 from common.states import StepState
 
 _SAFE = 1 - 1e-9  # what float64 may understate of a norm, or lose in a sum of a million records
 
 
 def sum_of_clipped_grads(
-    codes: Codes, schema: Schema, plan: Plan, state: bytes, train: EveryStep
+    rows: Rows, schema: Schema, plan: Plan, state: bytes, train: EveryStep
 ) -> NDArray[np.float64]:
-    """sum over records of clip(gradient of D's loss on the record) / max_grad_norm: float64[parameters of D].
+    """sum over records of clip(gradient of the record's loss) / max_grad_norm: float64[parameters].
 
-    codes: int64[sampled, columns], at most one row of each unit
+    The parameters are those that records enter: D's, or an autoencoder's.
+    rows: at most one of each unit
 
     Guarantees: every summand has norm at most 1, so that a unit moves the sum by at most 1 (L2), whatever
     the state says (Abadi et al. 2016, Algorithm 1, without its noise).
     """
-    layout = Layout.of(schema)
+    layout = layout_of(schema)
     start = StepState.from_bytes(state, schema)
-    discriminator = Pair.new(layout, plan.model, plan.seed).discriminator
-    load(discriminator, start.discriminator)
-    grouped = layout.to_model(start.grouping.to_groups(codes, schema))
-    return clipped_sum(discriminator.double(), one_hot(grouped, layout).double(), train)
+    entered = new_family(layout, plan.model, train.objective, plan.seed).entered
+    load(entered, start.entered)
+    entered.random.manual_seed(int(Csprng().below(2**62, 1)[0]))
+    if start.grouping is not None:
+        assert isinstance(schema, TableSchema)
+        rows = Layout.of(schema).to_model(start.grouping.to_groups(rows, schema))
+    return clipped_sum(entered.double(), record_tensor(rows, layout).double(), train.max_grad_norm)
 
 
-def clipped_sum(discriminator: Discriminator, records: Tensor, train: EveryStep) -> NDArray[np.float64]:
-    """The same for one-hot records [B, F + C], by ghost clipping (Li et al. 2022, section 4).
+def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
+    """The same for records [B, W], by ghost clipping (Li et al. 2022, section 4).
 
     In float64 throughout: in float32 the rounding of the sum itself would move with a record, by up to 1e-3
     of C in a batch of some ten thousand, and squared norms can underflow.
@@ -50,18 +57,18 @@ def clipped_sum(discriminator: Discriminator, records: Tensor, train: EveryStep)
     the gradients with the clipping coefficients as weights. A record whose gradient is not finite is left
     out.
     """
-    count = sum(parameter.numel() for parameter in discriminator.parameters())
+    count = sum(parameter.numel() for parameter in entered.parameters())
     if len(records) == 0:  # a Poisson sample may be empty
         return np.zeros(count)
-    ModuleValidator.validate(discriminator, strict=True)
-    wrapped = GradSampleModuleFastGradientClipping(discriminator, loss_reduction="sum")
-    losses = real_loss(wrapped(records.requires_grad_()), train.real_target)  # the hooks want a gradient
-    losses.sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    ModuleValidator.validate(entered, strict=True)
+    wrapped = GradSampleModuleFastGradientClipping(entered, loss_reduction="sum")
+    losses = wrapped(records.requires_grad_())  # the hooks want a gradient
+    losses.sum().backward(retain_graph=True)
     norms = wrapped.get_norm_sample().detach()
     wrapped.disable_hooks()
     wrapped.remove_hooks()
     if not (sound := norms.isfinite()).all():
-        return clipped_sum(discriminator, records.detach()[sound], train)
-    weights = _SAFE / norms.clamp(min=train.max_grad_norm)
-    gradients = torch.autograd.grad((weights * losses).sum(), list(discriminator.parameters()))
+        return clipped_sum(entered, records.detach()[sound], max_grad_norm)
+    weights = _SAFE / norms.clamp(min=max_grad_norm)
+    gradients = torch.autograd.grad((weights * losses).sum(), list(entered.parameters()))
     return np.asarray(torch.cat([g.flatten() for g in gradients]).numpy(), np.float64)

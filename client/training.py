@@ -8,25 +8,27 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from opacus.optimizers.optimizer import _mark_as_processed
 from opacus.validators import ModuleValidator
-from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch import nn
 
-from common.contributions import local_encoding, pairs
+from common.contributions import array_features, layout_of, local_encoding, pairs
 from common.csprng import Csprng
 from common.modalities.gram import GramFeatures
 from common.modalities.layout import Layout
+from common.models.array_loss import ArrayMomentLoss
+from common.models.encoding import AnyLayout, record_tensor
 from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
-from common.models.objective import FittingLoss, generator_loss
-from common.models.pair import Pair
-from common.models.tabular import Discriminator, one_hot
+from common.models.objective import FittingLoss, fake_loss, generator_loss, real_loss
+from common.models.pair import AnyDiscriminator, AnyPair, Pair
 from common.phases import Local
 from common.plan import Plan
 from common.privacy.ledger import Receipt
 from common.privacy.update import PrivateUpdate
 from common.records import Records
-from common.schema import Schema
-from common.states import RoundState
+from common.schema import Schema, TableSchema
+from common.states import ArrayRoundState, RoundState
+
+_ANCHOR_BATCH = 16  # generated images or signals of each class beside the released features
 
 
 def train_locally(
@@ -38,16 +40,23 @@ def train_locally(
     ``train.sample_rate``, per-record clipping to ``train.max_grad_norm`` and Gaussian noise from a
     CSPRNG; all else is a function of the noisy D and of public things.
     """
-    layout = Layout.of(schema)
-    features = pairs(schema, plan)
-    start = RoundState.from_bytes(state, schema, features)
+    layout = layout_of(schema)
+    random = torch.Generator().manual_seed(int(Csprng().below(2**62, 1)[0]))
+    start: RoundState | ArrayRoundState
+    anchor: FittingLoss
+    if isinstance(schema, TableSchema):
+        start = RoundState.from_bytes(state, schema, pairs(schema, plan))
+        rows = Layout.of(schema).to_model(start.grouping.to_groups(records.rows, schema))
+        records = Records(rows, records.starts)
+        anchor = anchor_loss(start, pairs(schema, plan))
+    else:
+        features = array_features(schema, plan)
+        start = ArrayRoundState.from_bytes(state, features.layout, features.count)
+        anchor = ArrayMomentLoss(features, start.total, _ANCHOR_BATCH, random)
     pair = Pair.new(layout, plan.model, plan.seed)
     pair.load(start.parameters)
-    codes = layout.to_model(start.grouping.to_groups(records.codes, schema))
-    random = torch.Generator().manual_seed(int(Csprng().below(2**62, 1)[0]))
     fakes = Fakes(pair.generator, layout, start.prior, random)
-    train_discriminator(pair.discriminator, Records(codes, records.starts), layout, train, fakes)
-    anchor = anchor_loss(start, features)
+    train_discriminator(pair.discriminator, records, layout, train, fakes)
     train_generator(pair, train, fakes, anchor)
     update = pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64)
     bounded = np.nan_to_num(update, nan=0.0, posinf=0.0, neginf=0.0)
@@ -102,13 +111,13 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
 
 
 def train_discriminator(
-    discriminator: Discriminator, records: Records, layout: Layout, train: Local, fakes: Fakes
+    discriminator: AnyDiscriminator, records: Records, layout: AnyLayout, train: Local, fakes: Fakes
 ) -> None:
     """``local_steps`` of DP-SGD, in place (Abadi et al. 2016, Algorithm 1).
 
     One forward on concat(real Poisson batch, a fixed number of fakes): adding or removing a record adds
     or removes one clipped gradient, so the sensitivity is ``max_grad_norm``.
-    records: their codes grouped and in model order
+    records: of a table with their codes grouped and in model order
     """
     ModuleValidator.validate(discriminator, strict=True)
     random = Csprng()
@@ -119,25 +128,20 @@ def train_discriminator(
     for _ in range(train.local_steps):
         sampled = records.sampled(train.sample_rate, random)
         with torch.no_grad():
-            batch = torch.cat([one_hot(sampled, layout), fakes(train.fakes)]).double()
+            batch = torch.cat([record_tensor(sampled, layout), fakes(train.fakes)]).double()
         batch.requires_grad_()  # Opacus' backward hooks expect it
         real = len(sampled)
         optimiser.zero_grad(set_to_none=True)
-        _discriminator_loss(wrapped(batch), real).backward()  # type: ignore[no-untyped-call]
+        logits = wrapped(batch)
+        losses = [real_loss(logits[:real], train.objective), fake_loss(logits[real:], train.objective)]
+        torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     wrapped.remove_hooks()
     discriminator.float()
 
 
-def _discriminator_loss(logits: Tensor, real: int) -> Tensor:
-    """Binary cross-entropy, the first ``real`` rows being records; mean over the batch."""
-    signs = torch.ones_like(logits)
-    signs[:real] = -1.0
-    return softplus(signs * logits).mean()
-
-
-def train_generator(pair: Pair, train: Local, fakes: Fakes, anchor: FittingLoss) -> None:
-    """``generator_steps`` of Adam on the non-saturating loss, held to the released moments.
+def train_generator(pair: AnyPair, train: Local, fakes: Fakes, anchor: FittingLoss) -> None:
+    """``generator_steps`` of Adam on the objective's loss, held to the released moments.
 
     Touches no record: D is already private, the moments are released.
     """
@@ -145,7 +149,7 @@ def train_generator(pair: Pair, train: Local, fakes: Fakes, anchor: FittingLoss)
     optimiser = torch.optim.Adam(parameters, train.generator_learning_rate, betas=(0.5, 0.9))
     pair.discriminator.requires_grad_(False)
     for _ in range(train.generator_steps):
-        adversarial = generator_loss(pair.discriminator(fakes(train.generator_batch))).mean()
+        adversarial = generator_loss(pair.discriminator(fakes(train.generator_batch)), train.objective).mean()
         loss = adversarial + train.anchor * anchor(pair.generator)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from .crypto.parameters import MOST_HOLDERS, MOST_SITES
 from .errors import ConfigError
@@ -16,13 +16,13 @@ _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(BaseModel):
-    """table: CSV or Parquet; schema: TOML (both relative to the configuration file).
+    """table (or records): CSV, Parquet, npz or a folder; schema: TOML (relative to the configuration file).
 
     holdout: share of the subjects (rows, if the schema names no subject) kept for evaluation
     """
 
     model_config = _MODEL
-    table: str
+    table: str = Field(validation_alias=AliasChoices("table", "records"))
     schema_file: str = Field(alias="schema")
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
 
@@ -75,16 +75,68 @@ class Privacy(BaseModel):
 
 
 class Model(BaseModel):
-    """Sizes of the networks; latents: points of the latent space, latent: its dimension.
+    """Sizes of the networks, where they are not the usual ones of the modality.
 
-    latents is 2048 / combinations of conditions, at least 128, if not given
+    latent: dimension of the latent space; generator_hidden: dense layers of the generator
+    Of tables: latents, points of the latent space (2048 / combinations of conditions, at least 128);
+    discriminator_hidden
+    Of images and signals: generator, ``film`` or ``convolutional``, and the maps of convolutional networks;
+    categories, factors: codes of ``infogan``
     """
 
     model_config = _MODEL
+    latent: int | None = Field(default=None, ge=1, le=4096)
+    generator_hidden: tuple[Width, ...] | None = Field(default=None, min_length=1, max_length=6)
     latents: int | None = Field(default=None, ge=1, le=65536)
-    latent: int = Field(default=32, ge=1, le=4096)
-    generator_hidden: tuple[Width, ...] = Field(default=(128, 128), min_length=1, max_length=6)
-    discriminator_hidden: tuple[Width, ...] = Field(default=(160, 160), min_length=1, max_length=6)
+    discriminator_hidden: tuple[Width, ...] | None = Field(default=None, min_length=1, max_length=6)
+    generator: Literal["film", "convolutional"] | None = None
+    generator_width: int | None = Field(default=None, ge=16, le=4096)
+    discriminator_width: int | None = Field(default=None, ge=4, le=512)
+    categories: int | None = Field(default=None, ge=0, le=256)
+    factors: int | None = Field(default=None, ge=0, le=256)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """What was given of these."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class Features(BaseModel):
+    """The feature map of images and signals, where it is not the usual one.
+
+    coefficients: frequencies kept of each axis and channel; features: random Fourier features
+    fit_batch: generated records of each class in a step of the fit; curriculum: share of the fit's steps in
+    which higher frequencies come in one after the other
+    """
+
+    model_config = _MODEL
+    coefficients: int | None = Field(default=None, ge=2, le=128)
+    features: int | None = Field(default=None, ge=0, le=65536)
+    fit_batch: int | None = Field(default=None, ge=2)
+    curriculum: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Augment(BaseModel):
+    """Random views of each image, averaged before its contribution is bounded.
+
+    count: of each image; flip: mirror half of them; rotate: degrees at most; shift: pixels at most
+    """
+
+    model_config = _MODEL
+    count: int = Field(default=4, ge=1, le=64)
+    flip: bool = False
+    rotate: float = Field(default=0.0, ge=0, le=45)
+    shift: int = Field(default=0, ge=0, le=16)
+
+
+class Adversarial(BaseModel):
+    """What the adversarial phase trains for; see ``phases.Objective``."""
+
+    model_config = _MODEL
+    family: Literal["bce", "hinge", "wasserstein", "infogan", "cvae", "aae"] = "bce"
+    flips: float = Field(default=0.0, ge=0, lt=0.5)
+    weight_limit: float = Field(default=0.05, gt=0)
+    information: float = Field(default=1.0, ge=0)
+    divergence: float = Field(default=1.0, ge=0)
 
 
 class Training(BaseModel):
@@ -109,7 +161,7 @@ class Training(BaseModel):
     local_steps: int = Field(default=20, ge=1)
     generator_steps: int | None = Field(default=None, ge=0)
     sample_rate: float = Field(default=0.02, gt=0, le=1)
-    fit_steps: int = Field(default=800, ge=1)
+    fit_steps: int | None = Field(default=None, ge=1)
 
 
 class Evaluation(BaseModel):
@@ -144,6 +196,9 @@ class SimulationConfig(BaseModel):
     federation: Federation
     privacy: Privacy
     model: Model = Model()
+    features: Features = Features()
+    augment: Augment | None = None
+    adversarial: Adversarial = Adversarial()
     training: Training
     evaluation: Evaluation | None = None
 

@@ -10,15 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crypto.packing import Integers, Packing, Quantiser
+from .modalities.array_features import ArrayFeatures
+from .modalities.array_layout import ArrayLayout
 from .modalities.feature_map import FeatureMap
 from .modalities.gram import GramFeatures
 from .modalities.histograms import HistogramFeatures
 from .modalities.layout import Layout
-from .models.pair import Pair
-from .phases import Count, EveryStep, Local, Measure, Model
+from .models.build import PLAIN, new_family
+from .models.encoding import AnyLayout
+from .models.family import Family
+from .models.pair import Pair, count
+from .phases import AnyMeasure, AnyModel, ArrayMeasure, Count, EveryStep, Local, Measure, Objective
 from .plan import COUNT_STEP, MEASURE_STEP, Plan
 from .privacy.integer_noise import NoiseGrid
-from .schema import Schema
+from .schema import ArraySchema, Schema, TableSchema
 
 Array = NDArray[np.float64]
 
@@ -90,28 +95,57 @@ class LocalSum:
         return self.quantiser.sum_to_values(sums, contributors)
 
 
+def layout_of(schema: Schema) -> AnyLayout:
+    """How both sides see a record of this schema."""
+    if isinstance(schema, ArraySchema):
+        return ArrayLayout.of(schema)
+    assert isinstance(schema, TableSchema)
+    return Layout.of(schema)
+
+
+def family_of(schema: Schema, plan: Plan) -> Family:
+    """The networks of a plan, as they start."""
+    objective = plan.train.objective if plan.train else PLAIN
+    return new_family(layout_of(schema), plan.model, objective, plan.seed)
+
+
 def histograms(schema: Schema) -> HistogramFeatures:
-    """The feature map of the first sum."""
+    """The feature map of a table's first sum."""
+    assert isinstance(schema, TableSchema)
     return HistogramFeatures(tuple(schema.sizes))
 
 
 def pairs(schema: Schema, plan: Plan) -> GramFeatures:
-    """The feature map of the second sum."""
+    """The feature map of a table's second sum."""
+    assert isinstance(schema, TableSchema)
+    assert isinstance(plan.measure, Measure)
     layout = Layout.of(schema)
     names = [schema.columns[i].name for i in layout.order]
     split = tuple(sorted(names.index(name) for name in plan.measure.split))
     return GramFeatures(layout, split, plan.measure.power)
 
 
-def feature_encoding(phi: FeatureMap, plan: Plan, phase: Count | Measure) -> NoisySum:
+def array_features(schema: Schema, plan: Plan) -> ArrayFeatures:
+    """The feature map of the sum of images or signals."""
+    assert isinstance(schema, ArraySchema)
+    assert isinstance(plan.measure, ArrayMeasure)
+    return ArrayFeatures.of(ArrayLayout.of(schema), plan.measure)
+
+
+def measured(schema: Schema, plan: Plan) -> FeatureMap:
+    """The feature map of step ``measure``."""
+    return array_features(schema, plan) if isinstance(schema, ArraySchema) else pairs(schema, plan)
+
+
+def feature_encoding(phi: FeatureMap, plan: Plan, phase: Count | AnyMeasure) -> NoisySum:
     """The sum of a feature map over the units of a site."""
-    high = plan.max_records * phi.largest
-    return NoisySum(plan, phi.count, 0.0, high, phase.noise_multiplier, phase.field_bits)
+    low, high = (plan.max_records * bound for bound in (phi.smallest, phi.largest))
+    return NoisySum(plan, phi.count, low, high, phase.noise_multiplier, phase.field_bits)
 
 
 def gradient_encoding(schema: Schema, plan: Plan, train: EveryStep) -> NoisySum:
-    """The sum of clipped gradients of D, in clipping norms."""
-    count, limit = counts(schema, plan)[1], train.sum_limit
+    """The sum of clipped gradients of the parameters that records enter, in clipping norms."""
+    count, limit = _entered(layout_of(schema), plan.model, train.objective), train.sum_limit
     return NoisySum(plan, count, -limit, limit, train.noise_multiplier, train.field_bits)
 
 
@@ -133,9 +167,10 @@ def local_encoding(schema: Schema, plan: Plan, train: Local) -> LocalSum:
 def encoding(step: str, schema: Schema, plan: Plan) -> Encoding:
     """The encoding of a step of the plan."""
     if step == COUNT_STEP:
+        assert plan.count is not None
         return feature_encoding(histograms(schema), plan, plan.count)
     if step == MEASURE_STEP:
-        return feature_encoding(pairs(schema, plan), plan, plan.measure)
+        return feature_encoding(measured(schema, plan), plan, plan.measure)
     assert plan.train is not None
     if isinstance(plan.train, EveryStep):
         return gradient_encoding(schema, plan, plan.train)
@@ -144,9 +179,14 @@ def encoding(step: str, schema: Schema, plan: Plan) -> Encoding:
 
 def counts(schema: Schema, plan: Plan) -> tuple[int, int]:
     """Parameters of generator and discriminator."""
-    return _counts(Layout.of(schema), plan.model)
+    return _counts(layout_of(schema), plan.model)
 
 
 @cache
-def _counts(layout: Layout, model: Model) -> tuple[int, int]:
+def _counts(layout: AnyLayout, model: AnyModel) -> tuple[int, int]:
     return Pair.new(layout, model, seed=0).counts
+
+
+@cache
+def _entered(layout: AnyLayout, model: AnyModel, objective: Objective) -> int:
+    return count(new_family(layout, model, objective, seed=0).entered)

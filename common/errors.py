@@ -72,6 +72,36 @@ class MissingValueError(DataError):
     code = "data-missing"
 
 
+class UnreadableFileError(DataError):
+    """A file of records that is damaged, cut off or of another format."""
+
+    code = "data-file"
+
+
+class ShapeError(DataError):
+    """An image or signal of another size, other channels or another number type than the schema says."""
+
+    code = "data-shape"
+
+
+class SamplingRateError(DataError):
+    """A signal sampled at another rate, or in another unit, than the schema says."""
+
+    code = "data-sampling-rate"
+
+
+class IdentifiedError(DataError):
+    """A file that carries somebody's identity beside the record."""
+
+    code = "data-identified"
+
+
+class MissingPackageError(ConfigError):
+    """A format whose optional package is not installed."""
+
+    code = "missing-package"
+
+
 class EmptyClassError(DataError):
     """A declared condition of which there is no record."""
 

@@ -5,8 +5,6 @@ Conditions are native inputs: asking for one costs nothing and is exact, there i
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,22 +15,18 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from .errors import ConfigError, MalformedMessageError, StorageError
+from . import release_files
 from .modalities.grouping import Grouping, evenly
 from .modalities.layout import Layout
 from .modalities.tabular import Codes, decode
-from .models.tabular import Generator, condition_one_hot
+from .models.encoding import condition_tensor
+from .models.tabular import Generator
 from .phases import Model
-from .schema import Schema
-from .tables import write_whole
+from .schema import TableSchema
 
 FORMAT = "fedcgan-generator-2"
-WEIGHTS, DESCRIPTION = "generator.safetensors", "generator.json"
-_WEIGHTS_LIMIT, _DESCRIPTION_LIMIT = 1 << 30, 1 << 24  # bytes
 _BATCH = 65536
 
 
@@ -45,7 +39,7 @@ class ReleasedGenerator:
     facts: what the release says about itself: epsilon, delta, unit, plan
     """
 
-    schema: Schema
+    schema: TableSchema
     model: Model
     generator: Generator
     prior: NDArray[np.float64]
@@ -105,7 +99,7 @@ class ReleasedGenerator:
     ) -> Codes:
         """One row for each entry of ``member``, drawn from the component it names: int64[rows, columns]."""
         noise = self.generator.latents[torch.from_numpy(latents)]
-        logits = self.generator(noise, condition_one_hot(layout, conditions))
+        logits = self.generator(noise, condition_tensor(conditions, layout))
         soft = self.generator.columns.probabilities(logits).double().numpy()
         columns = []
         for probabilities in np.split(soft, np.cumsum(layout.generated)[:-1], axis=1):
@@ -116,13 +110,8 @@ class ReleasedGenerator:
 
     def save(self, folder: Path) -> None:
         """Write weights and description, each whole or not at all. Raises StorageError."""
-        weights = save_tensors(
-            {name: value.contiguous() for name, value in self.generator.state_dict().items()},
-            metadata={"format": FORMAT},
-        )
         description = {
             "format": FORMAT,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "schema": self.schema.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
             "prior": self.prior.tolist(),
@@ -130,64 +119,32 @@ class ReleasedGenerator:
             "shares": self.grouping.shares.tolist(),
             **self.facts,
         }
-        text = json.dumps(description, indent=2)
-        write_whole(folder / WEIGHTS, lambda path: path.write_bytes(weights))
-        write_whole(folder / DESCRIPTION, lambda path: path.write_text(text, "utf-8"))
+        release_files.save(folder, self.generator, description)
 
     @classmethod
     def load(cls, folder: Path) -> ReleasedGenerator:
         """Read a release. Raises StorageError if it is absent, damaged or of another version."""
-        try:
-            description = json.loads(_read(folder / DESCRIPTION, _DESCRIPTION_LIMIT))
-            weights = _read(folder / WEIGHTS, _WEIGHTS_LIMIT)
-            if description.pop("format") != FORMAT:
-                raise ConfigError("a generator of another version")
-            if hashlib.sha256(weights).hexdigest() != description.pop("weights_sha256"):
-                raise StorageError(f"{folder / WEIGHTS} is not the file that was released")
-            schema = Schema.model_validate(description.pop("schema"))
-            model = Model.model_validate(description.pop("model"))
-            prior = np.array(description.pop("prior"), np.float64)
-            layout = Layout.of(schema)
-            if prior.shape != (math.prod(layout.conditions),) or not ((prior >= 0) & (prior < np.inf)).all():
-                raise ValueError("a prior that is none of these conditions")
-            grouping = _grouping(description.pop("groups"), description.pop("shares"), schema)
-            if 4 * _least_parameters(layout, model) > len(weights):
-                raise ValueError("a larger generator than the weights are of")
-            generator = Generator(layout, model.latents, model.latent, model.generator_hidden)
-            generator.load_state_dict(load_tensors(weights))
-        except FileNotFoundError as error:
-            raise StorageError(
-                f"there is no released generator in {folder}",
-                hint="fedcgan demo makes one in demo-release/",
-            ) from error
-        except OSError as error:
-            raise StorageError(f"the generator in {folder} cannot be read: {error.strerror}") from error
-        except _DAMAGE as error:
-            raise StorageError(
-                f"the generator in {folder} is damaged", hint="get the release again"
-            ) from error
+        return release_files.load(folder, cls.build)
+
+    @classmethod
+    def build(cls, description: dict[str, Any], weights: bytes) -> ReleasedGenerator:
+        """From the content of the two files. Raises ConfigError, ValueError and what damage can raise."""
+        release_files.check_format(description, FORMAT)
+        schema = TableSchema.model_validate(description.pop("schema"))
+        model = Model.model_validate(description.pop("model"))
+        prior = np.array(description.pop("prior"), np.float64)
+        layout = Layout.of(schema)
+        if prior.shape != (math.prod(layout.conditions),) or not ((prior >= 0) & (prior < np.inf)).all():
+            raise ValueError("a prior that is none of these conditions")
+        grouping = _grouping(description.pop("groups"), description.pop("shares"), schema)
+        if 4 * _least_parameters(layout, model) > len(weights):
+            raise ValueError("a larger generator than the weights are of")
+        generator = Generator(layout, model.latents, model.latent, model.generator_hidden)
+        generator.load_state_dict(load_tensors(weights))
         return cls(schema, model, generator, prior, grouping, description)
 
 
-_DAMAGE = (
-    MalformedMessageError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    SafetensorError,
-)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    if path.stat().st_size > limit:
-        raise StorageError(f"{path} has more than {limit} bytes")
-    return path.read_bytes()
-
-
-def _grouping(groups: list[int], shares: list[float], schema: Schema) -> Grouping:
+def _grouping(groups: list[int], shares: list[float], schema: TableSchema) -> Grouping:
     """Raises ValueError or MalformedMessageError unless every group of the schema has its shares."""
     found = Grouping.from_wire(np.array(groups, np.int64), schema)
     given = np.array(shares, np.float64)

@@ -5,9 +5,9 @@ Nothing that sets a guarantee has a default.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .privacy.mechanism import GaussianSum, SampledGaussian
 
@@ -27,6 +27,64 @@ class Model(BaseModel):
     latent: int = Field(ge=1, le=4096)
     generator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
     discriminator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
+
+
+class ArrayModel(BaseModel):
+    """Sizes of the networks for images and signals.
+
+    latent: dimension of the noise; ``categories`` + ``factors`` of it are codes (InfoGAN): a one-hot choice
+    and uniform numbers
+    generator: ``film``, dense layers of ``generator_hidden``; or ``convolutional``, ``generator_width`` maps
+    at first; discriminator_width: maps after the first strided convolution, also of encoders
+    """
+
+    model_config = _MODEL
+    latent: int = Field(ge=1, le=4096)
+    categories: int = Field(ge=0, le=256)
+    factors: int = Field(ge=0, le=256)
+    generator: Literal["film", "convolutional"]
+    generator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
+    generator_width: int = Field(ge=16, le=4096)
+    discriminator_width: int = Field(ge=4, le=512)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.categories + self.factors >= self.latent:
+            raise ValueError("codes must leave some of the latent dimensions")
+        return self
+
+
+class Views(BaseModel):
+    """Random views of an image, averaged before its contribution is bounded: they cost no budget.
+
+    count: of each record; flip: mirror half of them; rotate: degrees at most; shift: pixels at most
+    """
+
+    model_config = _MODEL
+    count: int = Field(ge=1, le=64)
+    flip: bool
+    rotate: float = Field(ge=0, le=45)
+    shift: int = Field(ge=0, le=16)
+
+
+class Objective(BaseModel):
+    """What networks are trained for in the adversarial phase.
+
+    family: ``bce`` (non-saturating), ``hinge``, ``wasserstein`` (weights of D clipped), ``infogan``; or
+    ``cvae`` and ``aae``, whose encoder and decoder both see records
+    real_target: what D is to answer for a record (one-sided label smoothing); flips: chance that a record is
+    shown to D as a fake; weight_limit: of D's weights, for ``wasserstein``
+    information: weight of the codes' mutual information, for ``infogan``
+    divergence: weight that holds encoded records to the prior, for ``cvae`` and ``aae``
+    """
+
+    model_config = _MODEL
+    family: Literal["bce", "hinge", "wasserstein", "infogan", "cvae", "aae"]
+    real_target: float = Field(gt=0.5, le=1)
+    flips: float = Field(ge=0, lt=0.5)
+    weight_limit: float = Field(gt=0)
+    information: float = Field(ge=0)
+    divergence: float = Field(ge=0)
 
 
 class Count(BaseModel):
@@ -68,6 +126,34 @@ class Measure(BaseModel):
         return GaussianSum(noise_multiplier=self.noise_multiplier)
 
 
+class ArrayMeasure(BaseModel):
+    """The sum of a bounded feature map of images or signals, by class; and the fit to it.
+
+    noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
+    coefficients: frequencies kept of each axis and channel; features: random Fourier features
+    views: of each record, none for signals
+    fit_steps: generator steps on the released sum (post-processing); fit_batch: generated records of each
+    class in a step
+    curriculum: share of the steps in which higher frequencies come in one after the other; 0 for none
+    """
+
+    model_config = _MODEL
+    noise_multiplier: float = Field(gt=0)
+    coefficients: int = Field(ge=2, le=128)
+    features: int = Field(ge=0, le=65536)
+    views: Views | None
+    field_bits: int = Field(ge=8, le=28)
+    fit_steps: int = Field(ge=1, lt=2**31)
+    fit_batch: int = Field(ge=2, lt=2**31)
+    fit_learning_rate: float = Field(gt=0)
+    curriculum: float = Field(ge=0, lt=1)
+
+    @property
+    def mechanism(self) -> GaussianSum:
+        """What is charged for it."""
+        return GaussianSum(noise_multiplier=self.noise_multiplier)
+
+
 class Local(BaseModel):
     """The adversarial phase, schedule ``local``.
 
@@ -84,6 +170,7 @@ class Local(BaseModel):
 
     model_config = _MODEL
     schedule: Literal["local"] = "local"
+    objective: Objective
     rounds: int = Field(ge=1, le=9999)
     local_steps: int = Field(ge=1, lt=2**31)
     generator_steps: int = Field(ge=0, lt=2**31)
@@ -119,19 +206,18 @@ class EveryStep(BaseModel):
     rounds: steps of D
     noise_multiplier: noise of the whole sum / max_grad_norm, when ``federation.shares`` sites are honest
     sum_limit: public bound of one coordinate of a site's sum, in clipping norms
-    real_target: what D is to answer for a record (one-sided label smoothing)
     fakes: generated records in D's step; generator_steps: of G for each step of D, at most
     easy: D's accuracy on fakes below which G is not stepped, so that D can catch up
     """
 
     model_config = _MODEL
     schedule: Literal["every-step"] = "every-step"
+    objective: Objective
     rounds: int = Field(ge=1, le=9999)
     sample_rate: float = Field(gt=0, le=1)
     noise_multiplier: float = Field(gt=0)
     max_grad_norm: float = Field(gt=0)
     sum_limit: float = Field(gt=0)
-    real_target: float = Field(gt=0.5, le=1)
     fakes: int = Field(ge=2, lt=2**31)
     generator_steps: int = Field(ge=1, lt=2**31)
     generator_batch: int = Field(ge=2, lt=2**31)
@@ -148,4 +234,6 @@ class EveryStep(BaseModel):
         return SampledGaussian(noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, steps=1)
 
 
+AnyModel = Model | ArrayModel
+AnyMeasure = Measure | ArrayMeasure
 Train = Annotated[Local | EveryStep, Field(discriminator="schedule")]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from .crypto.packing import Packing
 from .crypto.parameters import MOST_HOLDERS, MOST_SITES, Noise, check
 from .errors import ConfigError
-from .phases import Count, EveryStep, Measure, Model, Train
+from .phases import AnyMeasure, AnyModel, Count, EveryStep, Train
 from .privacy.integer_noise import seen
 from .privacy.mechanism import Mechanism, SampledGaussian, Unit
 from .toml_file import first_problem
@@ -145,8 +145,8 @@ class Privacy(BaseModel):
 class Plan(BaseModel):
     """A run.
 
-    run: a name that no other run has; schema_hash: of the agreed schema; train: none, and the
-    fitted generator is released; min_records, max_records: units
+    run: a name that no other run has; schema_hash: of the agreed schema; count: none for
+    images and signals; train: none, and the fitted generator is released; min_records, max_records: units
     (records, or subjects) that a site must hold to take part, public bounds; seed: of the initial weights
     and of everything the coordinator draws, never of noise
     """
@@ -157,9 +157,9 @@ class Plan(BaseModel):
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation
     privacy: Privacy
-    model: Model
-    count: Count
-    measure: Measure
+    model: AnyModel
+    count: Count | None
+    measure: AnyMeasure
     train: Train | None
     min_records: int = Field(ge=1, lt=2**31)
     max_records: int = Field(ge=1, lt=2**31)
@@ -195,7 +195,8 @@ class Plan(BaseModel):
         trained = (
             {train_step(n): self.train.mechanism for n in range(1, self.rounds + 1)} if self.train else {}
         )
-        return {COUNT_STEP: self.count.mechanism, MEASURE_STEP: self.measure.mechanism, **trained}
+        counted = {COUNT_STEP: self.count.mechanism} if self.count else {}
+        return {**counted, MEASURE_STEP: self.measure.mechanism, **trained}
 
     @property
     def mechanisms(self) -> list[Mechanism]:

@@ -5,31 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from . import array_plan, table_plan
 from .config import SimulationConfig
-from .contributions import NoisySum, encoding, histograms
+from .contributions import NoisySum, array_features, encoding, histograms
 from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
-from .phases import Count, EveryStep, Local, Measure, Model, Train
+from .modalities.array_features import COUNT_WEIGHT
+from .phases import Count, EveryStep, Local, Objective, Train
 from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .protocol.messages import LARGEST
-from .schema import Schema
+from .schema import ArraySchema, Schema, TableSchema
 from .toml_file import first_problem
 
 _MOST_RECORDS = 20  # a site may hold so many times the least it must hold
-_PAIR_POWER = 0.25
-_MOST_CLASSES = 4  # combinations of conditions, up to which all counts are taken separately for each
-_FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _UPDATE_LIMIT = 9.0
 _FIELD_BITS = (14, 18, 28)  # four, three or two values a slot
 _FEWEST_LEVELS = 1000  # of an update of schedule ``local``
-_MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
 _LEAST_SIGNAL = 3.0  # units in the federation / noise of their number: below, nothing can be learnt
 
 
@@ -55,23 +54,13 @@ def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, 
     """
     wanted, training = config.privacy, config.training
     check_target(wanted.epsilon, wanted.delta)
-    count_noise, measure_noise, train_noise = _noise(config)
-    widest = _FIELD_BITS[-1]
+    count_noise, measure_noise, train_noise = _noise(config, isinstance(schema, TableSchema))
     draft = Plan(
         run=run,
         schema_hash=schema.hash,
         federation=federation,
         privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=schema.unit),
-        model=_model(config, schema),
-        count=Count(noise_multiplier=count_noise, field_bits=widest),
-        measure=Measure(
-            noise_multiplier=measure_noise,
-            split=_split(config, schema),
-            power=_PAIR_POWER,
-            field_bits=widest,
-            fit_steps=training.fit_steps,
-            fit_learning_rate=3e-3,
-        ),
+        **_modality(config, schema, count_noise, measure_noise),
         train=_train(config, train_noise, len(federation.sites)) if training.rounds else None,
         min_records=training.records_per_site,
         max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
@@ -83,36 +72,23 @@ def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, 
     return plan
 
 
-def _model(config: SimulationConfig, schema: Schema) -> Model:
-    """The networks; the fit's time grows with latents times combinations of conditions."""
-    combinations = math.prod(condition.size for condition in schema.conditions)
-    if combinations * (config.model.latents or _FEWEST_LATENTS) > _MOST_ROWS:
-        raise ConfigError(
-            f"{combinations} combinations of conditions make the fit too large",
-            hint="fewer conditions, or fewer categories in them; they may be ordinary columns",
-        )
-    latents = config.model.latents or max(_FEWEST_LATENTS, _LATENT_ROWS // combinations)
-    return Model(**{**config.model.model_dump(), "latents": latents})
-
-
-def _split(config: SimulationConfig, schema: Schema) -> tuple[str, ...]:
-    """The conditions for whose combinations counts are taken separately."""
-    names = [condition.name for condition in schema.conditions]
-    if config.training.split is None:
-        combinations = math.prod(condition.size for condition in schema.conditions)
-        few = combinations <= _MOST_CLASSES and len(schema.columns) >= len(names) + 2
-        return tuple(names) if few else ()
-    if len(set(config.training.split)) < len(config.training.split):
-        raise ConfigError("training.split: a condition stands twice")
-    if unknown := set(config.training.split) - set(names):
-        raise ConfigError(
-            f"training.split: {sorted(unknown)[0]!r} is no condition", hint="conditions: " + ", ".join(names)
-        )
-    if len(schema.columns) < len(config.training.split) + 2:
-        raise ConfigError(
-            "training.split: at least two columns must remain", hint="split by fewer conditions"
-        )
-    return config.training.split
+def _modality(
+    config: SimulationConfig, schema: Schema, count_noise: float, measure_noise: float
+) -> dict[str, Any]:
+    """Networks and sums before training: ``model``, ``count``, ``measure``."""
+    widest = _FIELD_BITS[-1]
+    if isinstance(schema, ArraySchema):
+        return {
+            "model": array_plan.model(config, schema),
+            "count": None,
+            "measure": array_plan.measure(config, schema, measure_noise, widest),
+        }
+    assert isinstance(schema, TableSchema)
+    return {
+        "model": table_plan.model(config, schema),
+        "count": Count(noise_multiplier=count_noise, field_bits=widest),
+        "measure": table_plan.measure(config, schema, measure_noise, widest),
+    }
 
 
 def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
@@ -121,12 +97,12 @@ def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
     most = training.most_records_per_site or _MOST_RECORDS * training.records_per_site
     if training.schedule == "every-step":
         return EveryStep(
+            objective=_objective(config, real_target=0.9),
             rounds=training.rounds,
             sample_rate=training.sample_rate,
             noise_multiplier=noise,
             max_grad_norm=1.0,
             sum_limit=max(8.0, 0.5 * training.sample_rate * most),
-            real_target=0.9,
             fakes=min(1024, max(64, batch * sites)),
             generator_steps=2 if training.generator_steps is None else training.generator_steps,
             generator_batch=128,
@@ -138,6 +114,7 @@ def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
             average_decay=0.95,
         )
     return Local(
+        objective=_objective(config, real_target=1.0),
         rounds=training.rounds,
         local_steps=training.local_steps,
         generator_steps=10 if training.generator_steps is None else training.generator_steps,
@@ -156,20 +133,25 @@ def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
     )
 
 
-def _noise(config: SimulationConfig) -> tuple[float, float, float]:
+def _objective(config: SimulationConfig, real_target: float) -> Objective:
+    return Objective(real_target=real_target, **config.adversarial.model_dump())
+
+
+def _noise(config: SimulationConfig, counted: bool) -> tuple[float, float, float]:
     """Noise multipliers of counting, measuring and DP-SGD that together meet the target.
 
-    Gaussian sums compose by adding 1 / noise_multiplier**2, which is what count_share shares out.
+    Gaussian sums compose by adding 1 / noise_multiplier**2, which is what count_share shares out; without a
+    count step (images, signals) all of it is measuring's.
     """
     wanted, training = config.privacy, config.training
     share = wanted.measure_share if training.rounds else 1.0
+    parts = (wanted.count_share, 1.0 - wanted.count_share) if counted else (1.0,)
 
     def measured(sigma: float) -> list[Mechanism]:
-        parts = (wanted.count_share, 1.0 - wanted.count_share)
         return [GaussianSum(noise_multiplier=sigma / math.sqrt(part)) for part in parts]
 
     whole = calibrate(measured, share * wanted.epsilon, wanted.delta)
-    count, measure = whole / math.sqrt(wanted.count_share), whole / math.sqrt(1.0 - wanted.count_share)
+    count, measure = whole / math.sqrt(parts[0]), whole / math.sqrt(parts[-1])
     if not training.rounds:
         return count, measure, 1.0
     steps = training.rounds * (1 if training.schedule == "every-step" else training.local_steps)
@@ -187,12 +169,16 @@ def _check_signal(plan: Plan, schema: Schema) -> None:
     Nobody counts them before the run: a site is taken to hold the geometric mean of least and most.
     """
     units = round(math.sqrt(plan.min_records * plan.max_records)) * len(plan.federation.sites)
-    weight = float(np.sum(histograms(schema).weights ** 2 / np.array(schema.sizes)) ** 0.5)
+    if plan.count is not None:
+        first, singles = plan.count.mechanism, histograms(schema)
+        weight = float(np.sum(singles.weights**2 / np.array(singles.sizes)) ** 0.5)
+    else:
+        first, weight = plan.measure.mechanism, COUNT_WEIGHT / math.sqrt(array_features(schema, plan).classes)
     needed = _LEAST_SIGNAL / (units * weight)
-    if plan.count.noise_multiplier * needed <= 1.0:
+    if first.noise_multiplier * needed <= 1.0:
         return
     least = epsilon([GaussianSum(noise_multiplier=1.0 / needed)], plan.privacy.delta)
-    ratio = plan.privacy.epsilon / epsilon([plan.count.mechanism], plan.privacy.delta)
+    ratio = plan.privacy.epsilon / epsilon([first], plan.privacy.delta)
     raise PrivacyTargetError(
         f"epsilon {plan.privacy.epsilon:g} cannot be reached with about {units} {schema.unit.split()[-1]}s: "
         f"the noise would hide how many there are; the smallest that can is about {least * ratio:.2g}",
@@ -203,8 +189,10 @@ def _check_signal(plan: Plan, schema: Schema) -> None:
 def _narrowed(plan: Plan, schema: Schema) -> Plan:
     """The same plan with the narrowest fields in which each sum fits."""
     measure = plan.measure.model_copy(update={"field_bits": _bits(plan, schema, MEASURE_STEP)})
-    count = plan.count.model_copy(update={"field_bits": _bits(plan, schema, COUNT_STEP)})
-    changes: dict[str, object] = {"count": count, "measure": measure}
+    changes: dict[str, object] = {"measure": measure}
+    if plan.count is not None:
+        bits = _bits(plan, schema, COUNT_STEP)
+        changes["count"] = plan.count.model_copy(update={"field_bits": bits})
     if isinstance(plan.train, EveryStep):
         changes["train"] = plan.train.model_copy(update={"field_bits": _bits(plan, schema, train_step(1))})
     return plan.model_copy(update=changes)
@@ -241,7 +229,8 @@ def local_field_bits(sites: int) -> int:
 
 
 def _check_size(plan: Plan, schema: Schema) -> None:
-    kinds = {COUNT_STEP: 1, MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
+    kinds = {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
+    kinds |= {COUNT_STEP: 1} if plan.count else {}
     chunks = {step: encoding(step, schema, plan).packing.chunks for step in kinds}
     if sum(times * chunks[step] for step, times in kinds.items()) > MOST_CIPHERTEXTS:
         raise HeadroomError(

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .csprng import Csprng
-from .modalities.tabular import Codes
+
+Rows = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Records:
     """A site's records, those of one unit next to each other. Never leaves the site.
 
-    codes: int64[records, columns] in schema order; starts: int64[units + 1], where each unit's records begin
+    rows: one a record; of a table its codes, int64[records, columns] in schema order; of images and signals
+    all values and then the class, uint8 or float32[records, values + 1]
+    starts: int64[units + 1], where each unit's records begin
     """
 
-    codes: Codes
+    rows: Rows
     starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, codes: Codes, unit: NDArray[np.int64] | None = None) -> Records:
+    def of(cls, rows: Rows, unit: NDArray[np.int64] | None = None) -> Records:
         """Group records by ``unit``, int64[records], any numbers; without it each record is its own."""
         if unit is None:
-            return cls(codes, np.arange(len(codes) + 1))
+            return cls(rows, np.arange(len(rows) + 1))
         order = np.argsort(unit, kind="stable")
         first = np.nonzero(np.diff(unit[order], prepend=unit[order[:1]] - 1))[0]
-        return cls(codes[order], np.append(first, len(codes)))
+        return cls(rows[order], np.append(first, len(rows)))
 
     @property
     def units(self) -> int:
@@ -42,11 +46,11 @@ class Records:
         lengths = np.diff(self.starts)
         return np.asarray(np.repeat(1.0 / lengths, lengths))
 
-    def sampled(self, rate: float, random: Csprng) -> Codes:
-        """A Poisson sample of units, each with one of its records: int64[sampled, columns].
+    def sampled(self, rate: float, random: Csprng) -> Rows:
+        """A Poisson sample of units, each with one of its records: [sampled, ...] as ``rows``.
 
         Adding or removing a unit adds or removes one row at most.
         """
         chosen = np.nonzero(random.uniform(self.units) < rate)[0]
         lengths = np.diff(self.starts)[chosen]
-        return self.codes[self.starts[chosen] + (random.uniform(len(chosen)) * lengths).astype(np.int64)]
+        return self.rows[self.starts[chosen] + (random.uniform(len(chosen)) * lengths).astype(np.int64)]

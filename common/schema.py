@@ -1,24 +1,25 @@
-"""The agreed, public description of a table. It is declared by people, never fitted to records.
+"""The agreed, public description of what sites hold. It is declared by people, never fitted to records.
 
-Because nothing in it is measured, it costs no privacy; because it fixes categories and bins in
-order, every site encodes a record in the same way.
+Because nothing in it is measured, it costs no privacy; because it fixes categories, bins, sizes and units,
+every site encodes a record in the same way.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from functools import cache, cached_property
-from itertools import pairwise
+import json
+import tomllib
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .columns import CategoryColumn, Column
 from .errors import SchemaError, UnknownConditionError
 from .privacy.mechanism import Unit
-from .toml_file import first_problem, read_model
+from .toml_file import first_problem
 
 SCHEMA_LIMIT = 1 << 20
 """Bytes of a schema, as JSON or TOML."""
@@ -26,157 +27,98 @@ SCHEMA_LIMIT = 1 << 20
 MOST_CODES = 1 << 14
 """Codes of all columns together; two-way counts grow with the square."""
 
-_CELLS = 128  # of a numeric column whose bins are left open
+MOST_CLASSES = 256
+"""Values of a label of images or signals."""
+
+MOST_VALUES = 1 << 17
+"""Values of one image or signal, all channels together."""
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class CategoryColumn(BaseModel):
-    """A column with a fixed list of values.
-
-    categories: all allowed values, in order if ``ordered``; either all text or all integers
-    keep: if given, at most so many categories are modelled one by one; rarer ones form one group, by a noisy
-        histogram
-    missing: whether a value may be absent
-    condition: whether the generator takes this column as an input
-    """
-
-    model_config = _MODEL
-    name: str = Field(min_length=1)
-    kind: Literal["category"] = "category"
-    categories: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
-    ordered: bool = False
-    keep: int | None = Field(default=None, ge=1)
-    missing: bool = False
-    condition: bool = False
-    description: str = ""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.keep is not None and (self.keep > len(self.categories) - 2 or self.condition):
-            raise ValueError(
-                f"column {self.name}: keep leaves at least two categories to group, and a condition has none"
-            )
-        if len(set(self.categories)) != len(self.categories):
-            raise ValueError(f"column {self.name}: a category is listed twice")
-        if "" in self.categories:
-            raise ValueError(f"column {self.name}: an empty value means missing, it cannot be a category")
-        if self.condition and self.missing:
-            raise ValueError(f"column {self.name}: a condition cannot be missing")
-        return self
-
-    @property
-    def size(self) -> int:
-        """Number of codes: the categories, then one for missing if allowed."""
-        return len(self.categories) + self.missing
-
-    @property
-    def groups(self) -> int:
-        """Number of codes the models see."""
-        return self.size if self.keep is None else self.keep + 1 + self.missing
-
-
-class NumberColumn(BaseModel):
-    """A numeric column, cut into public bins.
-
-    bounds: smallest and largest allowed value, in ``unit``
-    decimals: digits after the point; 0 makes an integer column
-    atoms: values with a code of their own (a spike at zero, say)
-    cuts: inner borders of the bins, ascending; a value equal to a cut belongs to the bin above it
-    bins: instead of cuts, how many bins of about equal mass to make at most, from a noisy histogram of public
-        cells
-    scale: how values spread inside a bin when a record is drawn
-    """
-
-    model_config = _MODEL
-    name: str = Field(min_length=1)
-    kind: Literal["number"] = "number"
-    bounds: tuple[float, float]
-    decimals: int = Field(ge=0, le=9)
-    cuts: tuple[float, ...] = ()
-    bins: int | None = Field(default=None, ge=2, le=_CELLS)
-    atoms: tuple[float, ...] = ()
-    scale: Literal["linear", "log"] = "linear"
-    unit: str = ""
-    missing: bool = False
-    condition: Literal[False] = False
-    description: str = ""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        low, high = self.bounds
-        if (self.bins is None) == (not self.cuts):
-            raise ValueError(f"column {self.name}: give either cuts or bins")
-        if self.bins and (low >= high or self.bins > len(self.borders) + 1):
-            raise ValueError(f"column {self.name}: {self.bins} bins are more than it has cells")
-        borders = (low, *self.cuts, high + 10.0**-self.decimals)  # the last bin includes high
-        if any(a >= b for a, b in pairwise(borders)):
-            raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
-        if any(not low <= atom <= high for atom in self.atoms):
-            raise ValueError(f"column {self.name}: an atom lies outside the bounds")
-        if any(round(value, self.decimals) != value for value in (low, high, *self.cuts, *self.atoms)):
-            raise ValueError(f"column {self.name}: bounds, cuts, atoms have at most {self.decimals} decimals")
-        if len(taken := set(self.atoms)) != len(self.atoms):
-            raise ValueError(f"column {self.name}: an atom is listed twice")
-        step = 10.0**-self.decimals
-        for atom in self.atoms:
-            beside = round(atom + step, self.decimals)
-            cut_between = bisect_right(self.borders, atom) < bisect_right(self.borders, beside)
-            if beside > high or beside in taken or cut_between:
-                raise ValueError(
-                    f"column {self.name}: atom {atom:g} leaves no other value above it in its bin"
-                )
-        if self.scale == "log" and low < 0:
-            raise ValueError(f"column {self.name}: a log scale needs bounds of at least 0")
-        return self
-
-    @property
-    def size(self) -> int:
-        """Number of codes: atoms, bins or cells, then one for missing if allowed."""
-        return len(self.atoms) + len(self.borders) + 1 + self.missing
-
-    @property
-    def groups(self) -> int:
-        """Number of codes the models see."""
-        return self.size if self.bins is None else len(self.atoms) + self.bins + self.missing
-
-    @property
-    def borders(self) -> tuple[float, ...]:
-        """Inner borders of the finest intervals that a value is told by: the cuts, or public cells."""
-        return self.cuts if self.bins is None else _cells(self.bounds, self.decimals, self.scale, self.atoms)
-
-
-@cache
-def _cells(
-    bounds: tuple[float, float], decimals: int, scale: str, atoms: tuple[float, ...]
-) -> tuple[float, ...]:
-    """Inner borders of at most ``_CELLS`` cells, equal on the scale; none starts or ends at an atom alone."""
-    low, high = bounds
-    step = 10.0**-decimals
-    parts = [i / _CELLS for i in range(1, _CELLS)]
-    if scale == "log":
-        ratio = (high + 2 * step) / (low + step)
-        raw = [(low + step) * ratio**part - step for part in parts]
-    else:
-        raw = [low + (high + step - low) * part for part in parts]
-    borders = sorted({round(value, decimals) for value in raw} - {low})
-    alone = {edge for atom in atoms for edge in (round(atom + step, decimals),)}
-    return tuple(b for b in borders if low < b <= high and b not in alone)
-
-
-Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]
-
-
 class Schema(BaseModel):
-    """A table: its columns in order, and the column that names the subject, if any.
+    """What all kinds of schema share: a name, conditions, and whose record it is.
 
-    subject: a column outside ``columns`` that says whose record it is (never modelled, never sent)
+    subject: a column that says whose record it is (never modelled, never sent)
     """
 
     model_config = _MODEL
     name: str
     description: str = ""
     subject: str | None = None
+
+    @property
+    def conditions(self) -> list[CategoryColumn]:
+        """The columns the generator takes as inputs."""
+        raise NotImplementedError
+
+    @property
+    def unit(self) -> Unit:
+        """Whom a plan for this schema protects: the subject if it names one, else the single record."""
+        return "add/remove one subject" if self.subject else "add/remove one record"
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON form."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def condition_codes(self, wanted: dict[str, str]) -> dict[str, int]:
+        """The codes of conditions given by name and value. Raises UnknownConditionError."""
+        allowed = {c.name: [str(v) for v in c.categories] for c in self.conditions}
+        codes = {}
+        for name, value in wanted.items():
+            if name not in allowed:
+                raise UnknownConditionError(
+                    f"{name!r} is not a condition of this generator",
+                    hint="conditions are: " + ", ".join(allowed),
+                )
+            if value not in allowed[name]:
+                raise UnknownConditionError(
+                    f"{name} has no value {value!r}",
+                    hint=f"allowed values of {name}: " + ", ".join(allowed[name]),
+                )
+            codes[name] = allowed[name].index(value)
+        return codes
+
+    @staticmethod
+    def load(path: Path) -> Schema:
+        """Read a TOML schema; its ``kind`` says of what, a table if there is none. Raises SchemaError."""
+        try:
+            if path.stat().st_size > SCHEMA_LIMIT:
+                raise SchemaError(f"{path} has more than {SCHEMA_LIMIT} bytes")
+            return of_kind(tomllib.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise SchemaError(f"{path} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            raise SchemaError(f"{path}: {first_problem(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise SchemaError(f"{path} is not TOML: {error}") from error
+
+    @staticmethod
+    def from_json(raw: bytes) -> Schema:
+        """Read the canonical JSON form. Raises SchemaError."""
+        if len(raw) > SCHEMA_LIMIT:
+            raise SchemaError(f"a schema of {len(raw)} bytes, at most {SCHEMA_LIMIT} are allowed")
+        try:
+            kind = _kind_of(json.loads(raw))
+            return kind.model_validate_json(raw)
+        except ValidationError as error:
+            raise SchemaError(f"this is not a schema: {first_problem(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise SchemaError("this is not a schema: no JSON") from error
+
+    def to_toml(self) -> str:
+        """The schema as TOML, without what equals its default."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
+
+
+class TableSchema(Schema):
+    """A table: its columns in order.
+
+    subject: a column outside ``columns``
+    """
+
+    kind: Literal["table"] = "table"
     columns: tuple[Column, ...] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -212,54 +154,118 @@ class Schema(BaseModel):
         """Codes the models have room for, of each column; fewer where bins or categories are left open."""
         return [column.groups for column in self.columns]
 
-    @property
-    def unit(self) -> Unit:
-        """Whom a plan for this schema protects: the subject if it names one, else the single record."""
-        return "add/remove one subject" if self.subject else "add/remove one record"
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of the canonical JSON form."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-    def condition_codes(self, wanted: dict[str, str]) -> dict[str, int]:
-        """The codes of conditions given by name and value. Raises UnknownConditionError."""
-        allowed = {c.name: [str(v) for v in c.categories] for c in self.conditions}
-        codes = {}
-        for name, value in wanted.items():
-            if name not in allowed:
-                raise UnknownConditionError(
-                    f"{name!r} is not a condition of this generator",
-                    hint="conditions are: " + ", ".join(allowed),
-                )
-            if value not in allowed[name]:
-                raise UnknownConditionError(
-                    f"{name} has no value {value!r}",
-                    hint=f"allowed values of {name}: " + ", ".join(allowed[name]),
-                )
-            codes[name] = allowed[name].index(value)
-        return codes
-
-    @classmethod
-    def load(cls, path: Path) -> Schema:
-        """Read a TOML schema. Raises SchemaError."""
-        if path.is_file() and path.stat().st_size > SCHEMA_LIMIT:
-            raise SchemaError(f"{path} has more than {SCHEMA_LIMIT} bytes")
-        return read_model(cls, path, SchemaError)
-
-    @classmethod
-    def from_json(cls, raw: bytes) -> Schema:
-        """Read the canonical JSON form. Raises SchemaError."""
-        if len(raw) > SCHEMA_LIMIT:
-            raise SchemaError(f"a schema of {len(raw)} bytes, at most {SCHEMA_LIMIT} are allowed")
-        try:
-            return cls.model_validate_json(raw)
-        except ValidationError as error:
-            raise SchemaError(f"this is not a schema: {first_problem(error)}") from error
-
     def to_toml(self) -> str:
         """The schema as TOML, without what equals its default."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         for column, model in zip(content["columns"], self.columns, strict=True):
             column["kind"] = model.kind
         return tomli_w.dumps(content)
+
+
+class ArraySchema(Schema):
+    """Records of one size and one class each: images or signals.
+
+    label: the class, the generator's condition; subject: beside the label in a CSV, an npz or a Parquet file
+    """
+
+    label: CategoryColumn
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if self.label.missing or self.label.keep is not None:
+            raise ValueError("the label cannot be missing or grouped: it is the condition")
+        if self.subject == self.label.name:
+            raise ValueError("label and subject must differ")
+        if self.label.size > MOST_CLASSES:
+            raise ValueError(f"a label has at most {MOST_CLASSES} values")
+        return self
+
+    @property
+    def conditions(self) -> list[CategoryColumn]:
+        """The label."""
+        return [self.label]
+
+    @property
+    def classes(self) -> int:
+        """Values of the label."""
+        return self.label.size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a record: channels, then height and width, or the length."""
+        raise NotImplementedError
+
+
+class ImageSchema(ArraySchema):
+    """Square images of 8 bits a value.
+
+    size: height and width in pixels; channels: 1 (grey) or 3 (red, green, blue)
+    """
+
+    kind: Literal["image"]
+    size: int = Field(ge=28, le=128, multiple_of=4)
+    channels: Literal[1, 3]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.channels, self.size, self.size
+
+
+class Channel(BaseModel):
+    """One channel of a signal. bounds: smallest and largest allowed value, in ``unit``."""
+
+    model_config = _MODEL
+    name: str = Field(min_length=1)
+    unit: str
+    bounds: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"channel {self.name}: bounds must ascend")
+        return self
+
+
+class SignalSchema(ArraySchema):
+    """Signals of one length. sampling_rate: in Hz; length: samples of each channel."""
+
+    kind: Literal["signal"]
+    sampling_rate: float = Field(gt=0)
+    length: int = Field(ge=16, le=65536)
+    channels: tuple[Channel, ...] = Field(min_length=1, max_length=12)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError("channel names must differ")
+        if {self.label.name, self.subject} & set(names):
+            raise ValueError("a channel cannot have the name of the label or the subject")
+        if len(names) * self.length > MOST_VALUES:
+            raise ValueError(f"a signal has at most {MOST_VALUES} values in all channels")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels, length."""
+        return len(self.channels), self.length
+
+
+_KINDS: dict[str, type[TableSchema | ImageSchema | SignalSchema]] = {
+    "table": TableSchema,
+    "image": ImageSchema,
+    "signal": SignalSchema,
+}
+
+
+def _kind_of(content: Any) -> type[Schema]:
+    kind = content.get("kind", "table") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SchemaError("this is not a schema: kinds are " + ", ".join(_KINDS))
+    return _KINDS[kind]
+
+
+def of_kind(content: Any) -> Schema:
+    """The schema of parsed TOML or JSON. Raises SchemaError or pydantic's ValidationError."""
+    return _kind_of(content).model_validate(content)

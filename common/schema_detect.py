@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from .columns import CategoryColumn, NumberColumn
 from .errors import DataError
-from .schema import CategoryColumn, NumberColumn, Schema
+from .schema import TableSchema
 from .toml_file import first_problem
 
 _MOST_CATEGORIES = 20
@@ -32,7 +33,7 @@ HEADER = """\
 """
 
 
-def detect(frame: pd.DataFrame, name: str) -> Schema:
+def detect(frame: pd.DataFrame, name: str) -> TableSchema:
     """A schema that the table fits. Raises DataError if a column fits no type."""
     if frame.empty:
         raise DataError("the table has no rows", hint="a proposal needs at least one record")
@@ -46,7 +47,7 @@ def detect(frame: pd.DataFrame, name: str) -> Schema:
         )
     _choose_condition(columns)
     try:
-        return Schema(name=name, columns=tuple(columns))
+        return TableSchema(name=name, columns=tuple(columns))
     except ValidationError as error:
         raise DataError(f"no schema fits this table: {first_problem(error)}") from error
 

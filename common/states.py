@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from .errors import MalformedMessageError
+from .modalities.array_layout import ArrayLayout
 from .modalities.gram import GramFeatures
 from .modalities.grouping import Grouping
-from .schema import Schema
+from .schema import Schema, TableSchema
 
 Array = NDArray[np.float64]
 
+_MOST_RECORDS = 1e9  # in all sites together
 _LIMIT = 1e4  # no honest weight comes near; beyond it float32 could overflow on a record
 _HEADER_LIMIT = 4096  # bytes; five names, shapes and offsets are 400
 
@@ -32,7 +34,7 @@ class MeasureState:
         return safetensors.numpy.save({"groups": _narrow(self.grouping)})
 
     @classmethod
-    def from_bytes(cls, raw: bytes, schema: Schema) -> MeasureState:
+    def from_bytes(cls, raw: bytes, schema: TableSchema) -> MeasureState:
         """Raises MalformedMessageError unless it fits the schema."""
         (groups,) = _load(raw, "groups")
         return cls(grouping=_grouping(groups, schema))
@@ -40,23 +42,30 @@ class MeasureState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepState:
-    """What a step of schedule ``every-step`` starts from: the discriminator, float32[count]."""
+    """What a step of schedule ``every-step`` starts from.
 
-    grouping: Grouping
-    discriminator: NDArray[np.float32]
+    grouping: of a table's codes, None for images and signals; entered: the parameters that records enter,
+    float32[count]
+    """
+
+    grouping: Grouping | None
+    entered: NDArray[np.float32]
 
     def to_bytes(self) -> bytes:
         """safetensors."""
-        return safetensors.numpy.save({"groups": _narrow(self.grouping), "discriminator": self.discriminator})
+        groups = {} if self.grouping is None else {"groups": _narrow(self.grouping)}
+        return safetensors.numpy.save({**groups, "entered": self.entered})
 
     @classmethod
     def from_bytes(cls, raw: bytes, schema: Schema) -> StepState:
         """Raises MalformedMessageError unless it fits the schema and every weight is bounded."""
-        groups, discriminator = _load(raw, "groups", "discriminator")
-        _check_floats(discriminator)
-        if discriminator.ndim != 1:
+        table = isinstance(schema, TableSchema)
+        entered, *groups = _load(raw, "entered", *(("groups",) if table else ()))
+        _check_floats(entered)
+        if entered.ndim != 1:
             raise MalformedMessageError("a training state of other shapes")
-        return cls(grouping=_grouping(groups, schema), discriminator=discriminator)
+        grouping = _grouping(groups[0], schema) if isinstance(schema, TableSchema) else None
+        return cls(grouping=grouping, entered=entered)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +97,7 @@ class RoundState:
         return safetensors.numpy.save(tensors)
 
     @classmethod
-    def from_bytes(cls, raw: bytes, schema: Schema, features: GramFeatures) -> RoundState:
+    def from_bytes(cls, raw: bytes, schema: TableSchema, features: GramFeatures) -> RoundState:
         """Raises MalformedMessageError unless it fits the schema, bounded, with a distribution as prior."""
         groups, *arrays = _load(
             raw, "groups", "parameters", "singles", "pairs", "single_precision", "noise", "prior"
@@ -116,6 +125,40 @@ class RoundState:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayRoundState:
+    """What a round of schedule ``local`` on images or signals starts from.
+
+    parameters: generator, then discriminator, float32; total: the released sum of features, float64[count];
+    prior: share of each class
+    """
+
+    parameters: NDArray[np.float32]
+    total: Array
+    prior: Array
+
+    def to_bytes(self) -> bytes:
+        """safetensors."""
+        tensors = {
+            "parameters": self.parameters,
+            "total": self.total.astype(np.float32),
+            "prior": self.prior.astype(np.float32),
+        }
+        return safetensors.numpy.save(tensors)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, layout: ArrayLayout, count: int) -> ArrayRoundState:
+        """Raises MalformedMessageError unless it fits, bounded, with a distribution as prior."""
+        parameters, total, prior = _load(raw, "parameters", "total", "prior")
+        if parameters.ndim != 1 or total.shape != (count,) or prior.shape != (layout.classes,):
+            raise MalformedMessageError("a training state of other shapes")
+        for array, limit in ((parameters, _LIMIT), (total, _MOST_RECORDS), (prior, 1.0)):
+            _check_floats(array, limit)
+        if (prior < 0).any() or prior.sum() <= 0:
+            raise MalformedMessageError("a training state whose prior is no distribution")
+        return cls(parameters=parameters, total=total.astype(np.float64), prior=prior.astype(np.float64))
+
+
 def _load(raw: bytes, *names: str) -> list[NDArray[np.float32]]:
     if int.from_bytes(raw[:8], "little") > _HEADER_LIMIT:
         raise MalformedMessageError("a training state with too long a header")
@@ -126,19 +169,19 @@ def _load(raw: bytes, *names: str) -> list[NDArray[np.float32]]:
         raise MalformedMessageError("this is no state of a training round") from error
 
 
-def _check_floats(array: NDArray[np.float32]) -> None:
+def _check_floats(array: NDArray[np.float32], limit: float = _LIMIT) -> None:
     if array.dtype != np.float32:
         raise MalformedMessageError("a training state of another type than float32")
     with np.errstate(invalid="ignore"):  # a signalling NaN warns in any comparison; it fails this one
-        if not (np.abs(array) <= _LIMIT).all():
-            raise MalformedMessageError(f"a training state beyond {_LIMIT:g}, or not finite")
+        if not (np.abs(array) <= limit).all():
+            raise MalformedMessageError(f"a training state beyond {limit:g}, or not finite")
 
 
 def _narrow(grouping: Grouping) -> NDArray[np.int32]:
     return grouping.groups.astype(np.int32)
 
 
-def _grouping(groups: NDArray[np.float32], schema: Schema) -> Grouping:
+def _grouping(groups: NDArray[np.float32], schema: TableSchema) -> Grouping:
     if groups.dtype != np.int32:
         raise MalformedMessageError("a grouping of another type than int32")
     return Grouping.from_wire(groups.astype(np.int64), schema)

@@ -10,12 +10,13 @@ import pandas as pd
 from pandas.errors import ParserWarning
 from pyarrow.lib import ArrowException
 
+from .columns import CategoryColumn
 from .durable import sync_folder
 from .errors import ColumnError, DataError, StorageError
-from .schema import CategoryColumn, Schema
+from .schema import TableSchema
 
 
-def read_table(path: Path, schema: Schema | None = None) -> pd.DataFrame:
+def read_table(path: Path, schema: TableSchema | None = None) -> pd.DataFrame:
     """A table. In CSV an empty field is a missing value and nothing else is; with a schema, text stays text.
 
     Raises DataError if the file is absent or no table, ColumnError if header and rows do not fit.
@@ -32,7 +33,7 @@ def read_table(path: Path, schema: Schema | None = None) -> pd.DataFrame:
         ) from error
 
 
-def _read_csv(path: Path, schema: Schema | None) -> pd.DataFrame:
+def _read_csv(path: Path, schema: TableSchema | None) -> pd.DataFrame:
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     if header.duplicated().any():
         raise ColumnError(f"{path}: the column {header[header.duplicated()].iloc[0]!r} stands twice")

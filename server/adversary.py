@@ -1,25 +1,28 @@
 """Schedule ``every-step``: what the coordinator makes of one noisy sum of gradients. Post-processing.
 
-D's gradient has two halves. The real one arrives as a secure sum, clipped and noised; the fake one needs no
+A gradient has two halves. The real one arrives as a secure sum, clipped and noised; the fake one needs no
 record and is added here, so that it costs neither noise nor a site's time, and the sensitivity stays C.
 What follows is central DP-SGD on the pooled records (Abadi et al. 2016), however the labels are spread.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.optim.adam import adam
 
-from common.modalities.layout import Layout
+from common.models.encoding import AnyLayout
 from common.models.fakes import Fakes
-from common.models.objective import FittingLoss, fake_loss, generator_loss
-from common.models.pair import Pair, load, to_vector
+from common.models.family import Family
+from common.models.pair import load, to_vector
 from common.phases import EveryStep
+
+if TYPE_CHECKING:  # it knows checkpoints, which hold an Adversary
+    from .measured import Measured
 
 Vector = NDArray[np.float32]
 
@@ -31,9 +34,9 @@ _MEMORY = 0.9  # of the running accuracy of D on fakes
 class Adversary:
     """Both networks between two steps, with what their optimisers (Adam) remember.
 
-    parameters: generator, then discriminator; first, second: Adam's moments of the same, float32[parameters];
-    average: exponential average of the generator, which is what is released; accuracy: running share of fakes
-    that D tells; generator_steps: taken so far
+    parameters: the free ones, then those that records enter; first, second: Adam's moments of the same,
+    float32[parameters]; average: exponential average of the generator, which is what is released;
+    accuracy: running share of fakes that D tells; generator_steps: taken so far
     """
 
     parameters: Vector
@@ -53,61 +56,66 @@ class Adversary:
 def step(
     before: Adversary,
     real_sum: NDArray[np.float64],
-    records: float,
     number: int,
-    pair: Pair,
-    layout: Layout,
-    prior: NDArray[np.float64],
-    anchor: FittingLoss,
+    family: Family,
+    layout: AnyLayout,
+    measured: Measured,
     train: EveryStep,
     seed: int,
 ) -> Adversary:
-    """One step of D, and those of G that it allows.
+    """One step of the parameters that records enter, and those of the free ones that it allows.
 
-    real_sum: noisy sum of clipped gradients in clipping norms, float64[parameters of D]
-    records: the released (noisy) number of units; sample_rate * records is the public divisor
+    real_sum: noisy sum of clipped gradients in clipping norms, float64[parameters that records enter]
+    measured: the released prior and number of units; sample_rate * units is the public divisor
     G is stepped only while D tells fakes often enough (Bie, Kamath, Zhang 2023), which looks at fakes alone.
+    A step whose outcome is not finite is not taken: the networks stay at the last good one.
     """
-    pair.load(before.parameters)
+    family.load(before.parameters)
     random = torch.Generator().manual_seed(seed * 1_000_003 + number)
-    fakes = Fakes(pair.generator, layout, prior, random)
-    with torch.no_grad():
-        batch = fakes(train.fakes)
-    logits = pair.discriminator(batch)
-    accuracy = _MEMORY * before.accuracy + (1 - _MEMORY) * float((logits < 0).float().mean())
-    pair.discriminator.zero_grad()
-    fake_loss(logits).mean().backward()  # type: ignore[no-untyped-call]
-    expected = train.sample_rate * max(records, 1.0)
+    fakes = Fakes(family.generator, layout, measured.prior, random)
+    family.entered.zero_grad()
+    public, told = family.public_loss(fakes, train.fakes)
+    if not family.alternates:  # then records enter the generator, too
+        public = public + train.anchor * measured.anchor(family.generator)
+    public.backward()  # type: ignore[no-untyped-call]
+    accuracy = _MEMORY * before.accuracy + (1 - _MEMORY) * told
+    expected = train.sample_rate * max(measured.total, 1.0)
     real = torch.from_numpy(real_sum * (train.max_grad_norm / expected)).float()
-    gradient = (real + _flat_gradient(pair.discriminator)) / 2
-    generated = len(before.average)
+    gradient = (real + _flat_gradient(family.entered)) / 2
     first, second, parameters = before.first.copy(), before.second.copy(), before.parameters.copy()
-    own = slice(generated, None)
+    own = slice(family.free_count, None)
     _adam(
         parameters[own], gradient.numpy(), first[own], second[own], number, train.discriminator_learning_rate
     )
-    load(pair.discriminator, parameters[own])
+    load(family.entered, parameters[own])
+    family.entered.bound()
+    parameters[own] = to_vector(family.entered)
     taken = before.generator_steps
-    if accuracy >= train.easy:
-        pair.discriminator.requires_grad_(False)
+    if family.alternates and accuracy >= train.easy:
+        family.entered.requires_grad_(False)
+        own = slice(0, family.free_count)
         for _ in range(train.generator_steps):
             taken += 1
-            pair.generator.zero_grad()
-            adversarial = generator_loss(pair.discriminator(fakes(train.generator_batch))).mean()
-            loss = adversarial + train.anchor * anchor(pair.generator)
+            family.free.zero_grad()
+            loss = family.free_loss(fakes, train.generator_batch)
+            loss = loss + train.anchor * measured.anchor(family.generator)
             loss.backward()  # type: ignore[no-untyped-call]
-            own = slice(0, generated)
-            slope = _flat_gradient(pair.generator).numpy()
+            slope = _flat_gradient(family.free).numpy()
             _adam(parameters[own], slope, first[own], second[own], taken, train.generator_learning_rate)
-            load(pair.generator, parameters[own])
-        pair.discriminator.requires_grad_(True)
+            load(family.free, parameters[own])
+        family.entered.requires_grad_(True)
+    if not all(np.isfinite(v).all() for v in (parameters, first, second)):
+        return replace(before, accuracy=accuracy if np.isfinite(accuracy) else before.accuracy)
     decay = train.average_decay
-    average = decay * before.average + (1 - decay) * to_vector(pair.generator)
+    average = decay * before.average + (1 - decay) * to_vector(family.generator)
     return Adversary(parameters, first, second, average.astype(np.float32), accuracy, taken)
 
 
 def _flat_gradient(module: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
+    """All gradients, flat; zero where a loss does not reach."""
+    return torch.cat(
+        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in module.parameters()]
+    )
 
 
 def _adam(

@@ -10,9 +10,12 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from common.array_generator import ReleasedArrays
+    from common.arrays import Arrays
     from common.config import SimulationConfig
     from common.schema import Schema
 
+from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
 app = typer.Typer(
@@ -82,8 +85,6 @@ def simulate(
 
 
 def _engine(name: str) -> str:
-    from common.errors import ConfigError
-
     if name not in ("inproc", "ray"):
         raise ConfigError(f"there is no engine {name!r}", hint="engines are: inproc, ray")
     return name
@@ -91,7 +92,7 @@ def _engine(name: str) -> str:
 
 def _simulate(
     settings: SimulationConfig,
-    frame: pd.DataFrame,
+    data: pd.DataFrame | Arrays,
     schema: Schema,
     out: Path,
     resume: bool,
@@ -102,7 +103,7 @@ def _simulate(
     from .summary import print_summary
 
     with shown(settings.privacy.epsilon, quiet=as_json):
-        outcome = run(settings, frame, schema, out, resume)
+        outcome = run(settings, data, schema, out, resume)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 
 
@@ -115,17 +116,33 @@ def sample(
     source: Annotated[Path, typer.Option("--from", help="A release.")] = Path("demo-release"),
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="CSV or Parquet; standard output if not given."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Tables: CSV or Parquet, standard output if not given. Images: npz, PNG grid, or a folder. "
+            "Signals: npz, Parquet, or a PNG figure.",
+        ),
+    ] = None,
+    interpolate: Annotated[
+        int | None,
+        typer.Option(min=2, max=64, help="A PNG of so many steps between two latent points, a row a class."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     as_json: Json = False,
 ) -> None:
     """Draw synthetic records from a released generator. Conditions are exact; nothing is rejected."""
-    from common.generator import ReleasedGenerator
+    from common.array_generator import ReleasedArrays
+    from common.released import load_release
     from common.tables import write_table
 
     wanted = dict(_condition(text) for text in where or [])
-    records = ReleasedGenerator.load(source).sample(n, wanted, seed)
+    generator = load_release(source)
+    if isinstance(generator, ReleasedArrays):
+        _sample_arrays(generator, n, wanted, interpolate, out, seed, as_json)
+        return
+    if interpolate is not None:
+        raise ConfigError("--interpolate is for generators of images and signals")
+    records = generator.sample(n, wanted, seed)
     if out is not None:
         write_table(records, out)
         facts = {"records": len(records), "path": str(out), "where": wanted}
@@ -137,9 +154,28 @@ def sample(
         typer.echo(records.to_csv(index=False), nl=False)
 
 
-def _condition(text: str) -> tuple[str, str]:
-    from common.errors import ConfigError
+def _sample_arrays(
+    generator: ReleasedArrays,
+    n: int,
+    wanted: dict[str, str],
+    interpolate: int | None,
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from common import array_output
 
+    if out is None:
+        raise ConfigError("images and signals need --out", hint="e.g. -o samples.npz or -o samples.png")
+    if interpolate is not None:
+        array_output.write_interpolation(generator, interpolate, out, seed)
+    else:
+        array_output.write_samples(generator, generator.sample(n, wanted, seed), out)
+    facts = {"records": n, "path": str(out), "where": wanted, "interpolate": interpolate}
+    print_result(facts, as_json, lambda: output.print(f"{out}: synthetic, and marked so", highlight=False))
+
+
+def _condition(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--where {text!r} is not NAME=VALUE", hint="e.g. --where health=poor")

@@ -22,7 +22,7 @@ from common.config import (
     Training,
 )
 from common.errors import DataError
-from common.schema import Schema
+from common.schema import Schema, TableSchema
 
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "common" / "schemas" / "randhie.toml"
 
@@ -57,7 +57,7 @@ def config(seed: int) -> SimulationConfig:
     )
 
 
-def records() -> tuple[pd.DataFrame, Schema]:
+def records() -> tuple[pd.DataFrame, TableSchema]:
     """The table with one row a person-year, and its schema.
 
     Columns are renamed, dummies become categories, and what the experiment's own file imputed with a
@@ -94,7 +94,9 @@ def records() -> tuple[pd.DataFrame, Schema]:
             ),
         }
     )
-    return frame, Schema.load(SCHEMA_FILE)
+    schema = Schema.load(SCHEMA_FILE)
+    assert isinstance(schema, TableSchema)
+    return frame, schema
 
 
 def _yes_no(series: pd.Series, yes: str, no: str) -> pd.Series:

@@ -17,7 +17,7 @@ from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
 from common.modalities.histograms import HistogramFeatures
 from common.modalities.layout import Layout
-from common.schema import Schema
+from common.schema import TableSchema
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class OneWay:
 
 
 def one_way(
-    total: Array, noise_multiplier: float, grouping: Grouping, schema: Schema, features: GramFeatures
+    total: Array, noise_multiplier: float, grouping: Grouping, schema: TableSchema, features: GramFeatures
 ) -> OneWay:
     """The opened histograms, float64[sum of schema.sizes], added up by group, in model order."""
     phi = HistogramFeatures(tuple(schema.sizes))

@@ -6,40 +6,59 @@ from typing import Any
 
 import pandas as pd
 
+from common.array_generator import ReleasedArrays
+from common.arrays import Arrays
+from common.contributions import layout_of
 from common.errors import ProtocolError
 from common.generator import ReleasedGenerator
-from common.modalities.grouping import Grouping
-from common.modalities.layout import Layout
+from common.models.arrays import ArrayGenerator
 from common.models.pair import Pair, load
+from common.models.tabular import Generator
+from common.phases import ArrayModel, Model
 from common.plan import Plan
 from common.privacy.accounting import epsilon, rounded_up
-from common.schema import Schema
+from common.released import Released
+from common.schema import ArraySchema, Schema, TableSchema
 
 from .checkpoint import Checkpoint
-from .moments import Moments
+from .measured import TableMeasured, measured
+
+_FEWEST_RECORDS = 10_000  # so that figures are the generator's, not those of a small sample
+_MOST_VALUES = 1 << 28  # of all synthetic images or signals together
 
 
-def released_generator(
-    plan: Plan, schema: Schema, state: Checkpoint, moments: Moments, grouping: Grouping
-) -> ReleasedGenerator:
+def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Released:
     """The averaged generator of a finished run, with the released prior of its conditions."""
     if state.average is None or state.rounds_done < plan.rounds:
         raise ProtocolError("the run is not finished", hint="resume it first")
-    pair = Pair.new(Layout.of(schema), plan.model, plan.seed)
-    load(pair.generator, state.average)
+    found = measured(plan, schema, state)
+    generator = Pair.new(layout_of(schema), plan.model, plan.seed).generator
+    load(generator, state.average)
     facts: dict[str, Any] = {
         "epsilon": rounded_up(epsilon(plan.charged(state.attempts, plan.rounds), plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": plan.privacy.unit,
         "plan": plan.hash,
-        "records_estimated": round(moments.total),
+        "records_estimated": round(found.total),
     }
-    return ReleasedGenerator(schema, plan.model, pair.generator, moments.prior, grouping, facts)
-
-
-_FEWEST_RECORDS = 10_000  # so that figures are the generator's, not those of a small sample
+    if isinstance(schema, ArraySchema):
+        assert isinstance(plan.model, ArrayModel)
+        assert isinstance(generator, ArrayGenerator)
+        return ReleasedArrays(schema, plan.model, generator, found.prior, facts)
+    assert isinstance(schema, TableSchema)
+    assert isinstance(plan.model, Model)
+    assert isinstance(generator, Generator)
+    assert isinstance(found, TableMeasured)
+    return ReleasedGenerator(schema, plan.model, generator, found.prior, found.grouping, facts)
 
 
 def synthetic_records(generator: ReleasedGenerator, seed: int) -> pd.DataFrame:
     """As many records as the released (noisy) count says there are units, and enough to judge them by."""
     return generator.sample(max(_FEWEST_RECORDS, generator.facts["records_estimated"]), {}, seed)
+
+
+def synthetic_arrays(generator: ReleasedArrays, seed: int) -> Arrays:
+    """The same of images or signals, as far as they are not too many to hold."""
+    wanted = max(_FEWEST_RECORDS, generator.facts["records_estimated"])
+    values = generator.schema.shape[0] * generator.schema.shape[-1] ** (len(generator.schema.shape) - 1)
+    return generator.sample(min(wanted, _MOST_VALUES // values), {}, seed)

@@ -15,29 +15,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contributions import encoding, histograms, pairs
+from common.contributions import encoding, family_of, layout_of
 from common.crypto.identity import Identity
 from common.crypto.packing import Integers, Packing
 from common.errors import ConfigError, StepLostError, StorageError
 from common.events import emit
-from common.modalities.grouping import Grouping
-from common.modalities.layout import Layout
-from common.models.moment_loss import MomentLoss
-from common.models.pair import Pair, to_vector
+from common.models.family import Family
+from common.models.pair import to_vector
 from common.phases import EveryStep
 from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
 from common.schema import Schema
-from common.states import MeasureState, RoundState, StepState
+from common.states import MeasureState
 
 from . import adversary
 from .aggregation import SecureSum
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
-from .fit import fit, moment_loss
-from .moments import Moments, estimate, one_way
+from .measured import Measured, measured
 from .opening import PendingSum
+from .released import released_grouping
 
 
 class Coordinator:
@@ -52,7 +50,6 @@ class Coordinator:
             raise ConfigError("the schema is not the one of the plan")
         self._plan = plan
         self._schema = schema
-        self._layout = Layout.of(schema)
         self._checkpoint = Checkpoint.load_or_new(folder, plan.hash)
         state = self._checkpoint
         self._asking = Asking(plan, identity, send, state.traffic, state.trouble)
@@ -67,7 +64,7 @@ class Coordinator:
         state = self._checkpoint
         if not state.enrolled:
             self._enrol()
-        if state.counts is None:
+        if self._plan.count and state.counts is None:
             self._count()
         if state.moments is None:
             self._measure()
@@ -98,17 +95,23 @@ class Coordinator:
     def _measure(self) -> None:
         with self._phase("measure"):
             emit("measure", 0, 1, 0.0)
-            total, _ = self._opened(MEASURE_STEP, MeasureState(grouping=self.grouping).to_bytes())
+            total, _ = self._opened(MEASURE_STEP, self.measure_state())
             emit("measure", 1, 1, self._spent(0))
         self._checkpoint.moments = total
         self._checkpoint.save()
 
+    def measure_state(self) -> bytes:
+        """What a site needs to know for step ``measure``: how a table's codes are grouped."""
+        if self._plan.count is None:
+            return b""
+        grouping = released_grouping(self._plan, self._schema, self._checkpoint)
+        return MeasureState(grouping=grouping).to_bytes()
+
     def _fit(self) -> None:
         with self._phase("fit"):
-            phi = pairs(self._schema, self._plan)
-            fit(self._pair.generator, self.moments, phi, self._plan.measure, self._spent(0))
-        self._checkpoint.parameters = self._pair.to_vector()
-        self._checkpoint.average = to_vector(self._pair.generator)
+            self.measured.fit(self._family.generator, self._spent(0))
+        self._checkpoint.parameters = self._family.to_vector()
+        self._checkpoint.average = to_vector(self._family.generator)
         self._checkpoint.save()
 
     def _train(self, number: int) -> None:
@@ -124,21 +127,19 @@ class Coordinator:
 
     def _step(self, number: int, train: EveryStep) -> None:
         """One step of D from a secure sum of gradients, and steps of G."""
-        state, moments, grouping = self._checkpoint, self.moments, self.grouping
+        state, family = self._checkpoint, self._family
         assert state.parameters is not None
         assert state.average is not None
         before = state.adversary or adversary.Adversary.start(state.parameters, state.average)
-        shared = StepState(grouping=grouping, discriminator=before.parameters[len(before.average) :])
-        total, _ = self._opened(train_step(number), shared.to_bytes())
+        entered = before.parameters[family.free_count :]
+        total, _ = self._opened(train_step(number), self.measured.step_state(entered))
         after = adversary.step(
             before,
             total,
-            moments.total,
             number,
-            self._pair,
-            self._layout,
-            moments.prior,
-            self._anchor,
+            family,
+            layout_of(self._schema),
+            self.measured,
             train,
             self._plan.seed,
         )
@@ -146,42 +147,25 @@ class Coordinator:
 
     def _average(self, number: int) -> None:
         """One round of schedule ``local``: the mean of the sites' updates."""
-        state, moments, train = self._checkpoint, self.moments, self._plan.train
+        state, train = self._checkpoint, self._plan.train
         assert state.parameters is not None
         assert state.average is not None
         assert train is not None
-        shared = RoundState(
-            grouping=self.grouping,
-            parameters=state.parameters,
-            singles=moments.singles,
-            pairs=moments.pairs,
-            single_precision=moments.single_precision,
-            noise=moments.noise,
-            prior=moments.prior,
-        )
-        total, contributors = self._opened(train_step(number), shared.to_bytes())
+        shared = self.measured.round_state(state.parameters)
+        total, contributors = self._opened(train_step(number), shared)
         state.parameters = (state.parameters + total / contributors).astype(np.float32)
         generator = state.parameters[: len(state.average)]
         decay = train.average_decay
         state.average = (decay * state.average + (1 - decay) * generator).astype(np.float32)
 
     @cached_property
-    def grouping(self) -> Grouping:
-        """How codes are grouped, by the released histograms."""
-        return released_grouping(self._plan, self._schema, self._checkpoint)
-
-    @cached_property
-    def moments(self) -> Moments:
+    def measured(self) -> Measured:
         """What the measure phase released, made consistent."""
-        return released_moments(self._plan, self._schema, self._checkpoint)
+        return measured(self._plan, self._schema, self._checkpoint)
 
     @cached_property
-    def _pair(self) -> Pair:
-        return Pair.new(self._layout, self._plan.model, self._plan.seed)
-
-    @cached_property
-    def _anchor(self) -> MomentLoss:
-        return moment_loss(self.moments, pairs(self._schema, self._plan))
+    def _family(self) -> Family:
+        return family_of(self._schema, self._plan)
 
     def _opened(self, step: str, state: bytes) -> tuple[NDArray[np.float64], int]:
         """The opened sum of real values, and how many sites it holds."""
@@ -236,21 +220,3 @@ class Coordinator:
         finally:
             seconds = self._checkpoint.seconds
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
-
-
-def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping:
-    """How codes are grouped in a run whose count step is open."""
-    assert state.counts is not None
-    phi = histograms(schema)
-    deviations = phi.deviations(plan.count.noise_multiplier)
-    spread = plan.measure.noise_multiplier / pairs(schema, plan).typical
-    return Grouping.from_counts(phi.counts(state.counts), deviations, spread, schema)
-
-
-def released_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
-    """The moments of a run whose measure step is open."""
-    assert state.moments is not None
-    assert state.counts is not None
-    phi, grouping = pairs(schema, plan), released_grouping(plan, schema, state)
-    singles = one_way(state.counts, plan.count.noise_multiplier, grouping, schema, phi)
-    return estimate(state.moments, phi, plan.measure.noise_multiplier, singles)

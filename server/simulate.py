@@ -10,19 +10,23 @@ from typing import Any
 
 import pandas as pd
 
+from common import array_output
+from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
 from common.events import emit
 from common.generator import ReleasedGenerator
+from common.released import Released
 from common.schema import Schema
 from common.simulation import engines
+from common.simulation.array_report import array_quality
+from common.simulation.holdings import read_holdings
 from common.simulation.prepare import Run, prepare
-from common.simulation.report import Costs, build
-from common.tables import read_table, write_table, write_whole
+from common.simulation.report import Costs, build, table_quality
+from common.tables import write_table, write_whole
 
 from .checkpoint import Checkpoint
-from .release import released_generator, synthetic_records
-from .rounds import released_grouping, released_moments
+from .release import released_generator, synthetic_arrays, synthetic_records
 
 
 def run_folder(out: Path) -> Path:
@@ -39,16 +43,17 @@ class Outcome:
     example: dict[str, str]
 
 
-def load_inputs(config: SimulationConfig, folder: Path) -> tuple[pd.DataFrame, Schema]:
-    """The table and schema a configuration names, relative to ``folder``."""
+Data = pd.DataFrame | Arrays
+
+
+def load_inputs(config: SimulationConfig, folder: Path) -> tuple[Data, Schema]:
+    """The records and schema a configuration names, relative to ``folder``."""
     schema = Schema.load(folder / config.data.schema_file)
-    return read_table(folder / config.data.table, schema), schema
+    return read_holdings(folder / config.data.table, schema), schema
 
 
-def simulate(
-    config: SimulationConfig, frame: pd.DataFrame, schema: Schema, out: Path, resume: bool
-) -> Outcome:
-    """Run a federation over ``frame`` and write the release to ``out``.
+def simulate(config: SimulationConfig, data: Data, schema: Schema, out: Path, resume: bool) -> Outcome:
+    """Run a federation over ``data`` and write the release to ``out``.
 
     The run folder beside it is made anew unless ``resume``; then what was finished is not repeated.
     """
@@ -56,15 +61,14 @@ def simulate(
     stopwatch.seconds.clear()
     folder = run_folder(out)
     emit("prepare", 0, 1, 0.0)
-    run = Run.open(folder, config) if resume else prepare(config, frame, schema, folder)
+    run = Run.open(folder, config) if resume else prepare(config, data, schema, folder)
     engines.run(config.engine, folder, len(run.plan.federation.sites))
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
     emit("release", 0, 1, run.plan.privacy.epsilon)
-    generator = _generator(run, state)
-    synthetic = synthetic_records(generator, run.plan.seed)
-    write_table(synthetic, out / "synthetic.csv")
+    generator = released_generator(run.plan, run.schema, state)
+    quality = _written(generator, run, config, out)
     generator.save(out)
-    report = build(run, synthetic, generator.grouping, config.evaluation, _costs(config, state, start))
+    report = build(run, quality, _costs(config, state, start))
     report["trouble"] = [asdict(one) for one in state.trouble]
     text = json.dumps(report, indent=2)
     write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
@@ -73,10 +77,16 @@ def simulate(
     return Outcome(out, report, example)
 
 
-def _generator(run: Run, state: Checkpoint) -> ReleasedGenerator:
-    moments = released_moments(run.plan, run.schema, state)
-    grouping = released_grouping(run.plan, run.schema, state)
-    return released_generator(run.plan, run.schema, state, moments, grouping)
+def _written(generator: Released, run: Run, config: SimulationConfig, out: Path) -> dict[str, Any]:
+    """Write synthetic records to the release; what they score."""
+    if isinstance(generator, ReleasedGenerator):
+        table = synthetic_records(generator, run.plan.seed)
+        write_table(table, out / "synthetic.csv")
+        return table_quality(run, table, generator.grouping, config.evaluation)
+    arrays = synthetic_arrays(generator, run.plan.seed)
+    array_output.write_samples(generator, arrays, out / "synthetic.npz")
+    array_output.write_gallery(generator, out / "gallery.png", run.plan.seed)
+    return array_quality(run, arrays, generator.prior)
 
 
 def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from common.schema import CategoryColumn, Schema
+from common.columns import CategoryColumn
+from common.schema import TableSchema
 from common.terminal import output
 
 from .simulate import Outcome, run_folder
@@ -49,7 +50,7 @@ def _next_command(outcome: Outcome) -> str:
     return f"fedcgan sample --from {outcome.folder} --n 10 {wheres}"
 
 
-def print_schema(schema: Schema) -> None:
+def print_schema(schema: TableSchema) -> None:
     """A schema as a table."""
     table = Table(title=f"{schema.name}  ({schema.hash[:12]})", box=None, pad_edge=False)
     for heading in ("column", "kind", "codes", "missing", "condition", "values"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.columns import CategoryColumn, NumberColumn
 from common.config import (
     Data,
     Evaluation,
@@ -17,12 +18,12 @@ from common.config import (
     Sites,
     Training,
 )
-from common.schema import CategoryColumn, NumberColumn, Schema
+from common.schema import TableSchema
 from common.simulation.prepare import Run, prepare
 
 HOSPITALS = ("north", "south", "east", "west")
 
-SCHEMA = Schema(
+SCHEMA = TableSchema(
     name="toy",
     subject="patient",
     columns=(

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from ..columns import CategoryColumn
 from ..contributions import encoding
 from ..csprng import Csprng
 from ..modalities.grouping import Grouping
@@ -26,7 +27,7 @@ from ..privacy.accounting import calibrate
 from ..privacy.ledger import Receipt
 from ..privacy.mechanism import SampledGaussian
 from ..records import Records
-from ..schema import MOST_CODES, CategoryColumn, Schema
+from ..schema import MOST_CODES, TableSchema
 from ..states import StepState
 from .audit_bounds import Scores, epsilon_from_errors, errors_at, one_run_epsilon
 from .audit_settings import DELTA, Finding, base_plan, claimed, receipts, small_schema
@@ -60,7 +61,7 @@ def no_clipping() -> AbstractContextManager[Any]:
     product = contribution.sum_of_clipped_grads
     never = 1e9
 
-    def whole(codes: Codes, schema: Schema, plan: Plan, state: bytes, train: EveryStep) -> Array:
+    def whole(codes: Codes, schema: TableSchema, plan: Plan, state: bytes, train: EveryStep) -> Array:
         loose = train.model_copy(update={"max_grad_norm": never})
         return np.asarray(product(codes, schema, plan, state, loose) * (never / train.max_grad_norm))
 
@@ -79,7 +80,7 @@ def shuffled() -> AbstractContextManager[Any]:
             slots = random.below(epoch, records.units)
         chosen = slots == taken % epoch
         taken += 1
-        return np.asarray(records.codes[records.starts[:-1][chosen]])
+        return np.asarray(records.rows[records.starts[:-1][chosen]])
 
     return patch.object(Records, "sampled", sampled)
 
@@ -151,7 +152,9 @@ def _likelihood_ratio(products: Array) -> Scores:
     return np.asarray(ratios.sum(axis=1))
 
 
-def _run(plan: Plan, schema: Schema, sites: list[Records], receipt: Callable[[str], Receipt]) -> list[Array]:
+def _run(
+    plan: Plan, schema: TableSchema, sites: list[Records], receipt: Callable[[str], Receipt]
+) -> list[Array]:
     """All steps of D through the sites' own code, from charge to integers: the sums as they are opened."""
     task = import_module("client.contribution").task
     state = _state(schema)
@@ -165,10 +168,10 @@ def _run(plan: Plan, schema: Schema, sites: list[Records], receipt: Callable[[st
     return released
 
 
-def _wide_schema(count: int, columns: int) -> Schema:
+def _wide_schema(count: int, columns: int) -> TableSchema:
     codes = tuple(range(count))
     wide = [CategoryColumn(name=f"own_{i}", categories=codes) for i in range(columns)]
-    return Schema(
+    return TableSchema(
         name="canaries",
         columns=(*wide, CategoryColumn(name="group", categories=(0, 1), condition=True)),
     )
@@ -178,7 +181,7 @@ def _steps(noise: float, rate: float, steps: int) -> SampledGaussian:
     return SampledGaussian(noise_multiplier=noise, sample_rate=rate, steps=steps)
 
 
-def _plan(schema: Schema, noise: float, rate: float, steps: int, shares: int, room: float) -> Plan:
+def _plan(schema: TableSchema, noise: float, rate: float, steps: int, shares: int, room: float) -> Plan:
     """The product's plan with this noise; room: of one coordinate of a site's sum, in clipping norms."""
     base = base_plan(small_schema(), "every-step", shares)
     assert base.train is not None
@@ -193,16 +196,16 @@ def _plan(schema: Schema, noise: float, rate: float, steps: int, shares: int, ro
     return base.model_copy(update={"schema_hash": schema.hash, "train": train})
 
 
-def _parameters(schema: Schema) -> int:
+def _parameters(schema: TableSchema) -> int:
     """Of a discriminator with one hidden unit: its weights and bias, then those of the output."""
     return Layout.of(schema).width + 3
 
 
-def _state(schema: Schema) -> bytes:
+def _state(schema: TableSchema) -> bytes:
     """A discriminator in which every record's gradient is the same on its own codes and the bias, and large.
 
     The hidden unit is 1 for everybody and the logit 0.
     """
     discriminator = np.zeros(_parameters(schema), np.float32)
     discriminator[-3:] = 1.0, _STEEP, -_STEEP
-    return StepState(grouping=Grouping.of_itself(schema), discriminator=discriminator).to_bytes()
+    return StepState(grouping=Grouping.of_itself(schema), entered=discriminator).to_bytes()

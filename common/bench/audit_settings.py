@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..columns import CategoryColumn
 from ..config import Data, Federation, Model, Privacy, SimulationConfig, Sites, Training
 from ..plan import Plan
 from ..planning import make_plan, stand_in
 from ..privacy.accounting import epsilon
 from ..privacy.ledger import Cap, Ledger, Receipt
 from ..privacy.mechanism import Mechanism
-from ..schema import CategoryColumn, Schema
+from ..schema import TableSchema
 
 DELTA = 1e-5
 SITES = 3
@@ -48,7 +49,7 @@ def claimed(mechanisms: Iterable[Mechanism], delta: float = DELTA) -> float:
     return epsilon(mechanisms, delta)
 
 
-def base_plan(schema: Schema, schedule: Literal["moments", "every-step", "local"], shares: int) -> Plan:
+def base_plan(schema: TableSchema, schedule: Literal["moments", "every-step", "local"], shares: int) -> Plan:
     """A plan of three sites as the product makes it; an audit sets its noise and its steps afterwards.
 
     shares: honest sites; all others collude with the coordinator
@@ -70,9 +71,9 @@ def base_plan(schema: Schema, schedule: Literal["moments", "every-step", "local"
     return make_plan(config, schema, stand_in(config), run=uuid.uuid4().hex)
 
 
-def small_schema(*, subject: bool = False) -> Schema:
+def small_schema(*, subject: bool = False) -> TableSchema:
     """Four columns of a few codes, so that thousands of trials take seconds."""
-    return Schema(
+    return TableSchema(
         name="audit",
         subject="person" if subject else None,
         columns=(

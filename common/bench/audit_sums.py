@@ -25,7 +25,7 @@ from ..privacy.accounting import calibrate
 from ..privacy.integer_noise import NoiseGrid
 from ..privacy.mechanism import GaussianSum, Mechanism
 from ..records import Records
-from ..schema import Schema
+from ..schema import TableSchema
 from ..states import MeasureState
 from .audit_bounds import Scores, errors_at, gaussian_shift
 from .audit_settings import DELTA, Finding, base_plan, claimed, receipts, small_schema
@@ -75,7 +75,7 @@ class _EachRowWhole(Records):
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        return np.ones(len(self.codes))
+        return np.ones(len(self.rows))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,11 +119,12 @@ def audit(build: Sums, target: float, trials: int, seed: int, failure: float, *,
     )
 
 
-def _plan(schema: Schema, target: float) -> Plan:
+def _plan(schema: TableSchema, target: float) -> Plan:
     """Both sums with the same noise, together ``target``."""
     base = base_plan(schema, "moments", _SHARES)
     noise = calibrate(lambda sigma: [GaussianSum(noise_multiplier=sigma)] * 2, target, DELTA)
     changes = {"noise_multiplier": noise, "field_bits": _FIELD_BITS}
+    assert base.count is not None
     return base.model_copy(
         update={
             "count": base.count.model_copy(update=changes),
@@ -136,7 +137,7 @@ Exact = dict[tuple[str, int], tuple[NoiseGrid, Array]]
 """What each honest site hands to the noise in each step."""
 
 
-def _exact(build: Sums, schema: Schema, plan: Plan, seed: int, *, subject: bool) -> tuple[Exact, Exact]:
+def _exact(build: Sums, schema: TableSchema, plan: Plan, seed: int, *, subject: bool) -> tuple[Exact, Exact]:
     """Without and with the unit, at the first honest site: the product's own steps, run and watched once.
 
     The values are a function of the records; the noise is drawn anew in every trial.
@@ -172,10 +173,10 @@ def _exact(build: Sums, schema: Schema, plan: Plan, seed: int, *, subject: bool)
 
 
 def _fields(records: Records) -> tuple[Any, ...]:
-    return records.codes, records.starts
+    return records.rows, records.starts
 
 
-def _directions(schema: Schema, plan: Plan, without: Exact, inside: Exact) -> dict[str, Array]:
+def _directions(schema: TableSchema, plan: Plan, without: Exact, inside: Exact) -> dict[str, Array]:
     """What the unit adds to each sum, over the variance of its noise as planned."""
     directions = {}
     for step in _STEPS:
@@ -192,7 +193,7 @@ def _exact_score(sites: Exact, directions: dict[str, Array]) -> float:
 
 
 def _scores(
-    build: Sums, schema: Schema, plan: Plan, sites: Exact, directions: dict[str, Array], trials: int
+    build: Sums, schema: TableSchema, plan: Plan, sites: Exact, directions: dict[str, Array], trials: int
 ) -> Scores:
     """Log-likelihood ratio of each trial, up to a constant: float64[trials]."""
     scores = np.zeros(trials)

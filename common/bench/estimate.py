@@ -41,7 +41,7 @@ from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Cap, Ledger
 from ..records import Records
-from ..schema import Schema
+from ..schema import TableSchema
 from ..states import MeasureState, RoundState, StepState
 from .he import sum_seconds
 
@@ -51,7 +51,7 @@ _TAG = 44
 _FIT_STEPS = 20  # timed; the rest of the fit is as many times that
 
 
-def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
+def estimate(plan: Plan, schema: TableSchema) -> dict[str, Any]:
     """Everything as JSON-ready content; docs/simulate.md says what each key means."""
     torch.set_num_threads(1)  # as in a simulation: the networks are small
     states = _made_up_states(plan, schema)
@@ -153,7 +153,7 @@ def _noise_steps(plan: Plan, travels: Encoding) -> float:
 
 
 def _seconds(
-    plan: Plan, schema: Schema, encodings: dict[str, Encoding], states: dict[str, bytes]
+    plan: Plan, schema: TableSchema, encodings: dict[str, Encoding], states: dict[str, bytes]
 ) -> dict[str, float]:
     """Seconds of this machine, one core: a site's part, the coordinator's, and everybody's in one process."""
     sites, least = len(plan.federation.sites), plan.federation.threshold
@@ -177,7 +177,7 @@ def _seconds(
     }
 
 
-def _local_seconds(plan: Plan, schema: Schema, states: dict[str, bytes]) -> float:
+def _local_seconds(plan: Plan, schema: TableSchema, states: dict[str, bytes]) -> float:
     """A site's own computing in the whole run, on as many made-up records as it must at least hold."""
     random = np.random.default_rng(0)
     codes: Codes = np.stack([random.integers(0, size, plan.min_records) for size in schema.sizes], axis=1)
@@ -203,7 +203,7 @@ def _local_seconds(plan: Plan, schema: Schema, states: dict[str, bytes]) -> floa
     return seconds
 
 
-def _made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
+def _made_up_states(plan: Plan, schema: TableSchema) -> dict[str, bytes]:
     """One step of each kind, and a state it could start from."""
     layout = Layout.of(schema)
     phi = pairs(schema, plan)
@@ -213,7 +213,7 @@ def _made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
     pair = Pair.new(layout, plan.model, plan.seed)
     combinations = int(np.prod(layout.conditions))
     if isinstance(plan.train, EveryStep):
-        state = StepState(grouping=grouping, discriminator=to_vector(pair.discriminator))
+        state = StepState(grouping=grouping, entered=to_vector(pair.discriminator))
         states[train_step(1)] = state.to_bytes()
     elif plan.train:
         states[train_step(1)] = RoundState(
@@ -228,7 +228,7 @@ def _made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
     return states
 
 
-def _fit_seconds(plan: Plan, schema: Schema, grouping: Grouping) -> float:
+def _fit_seconds(plan: Plan, schema: TableSchema, grouping: Grouping) -> float:
     """The coordinator's fit, from a few steps of it on made-up moments."""
     layout, phi = Layout.of(schema), pairs(schema, plan)
     moments = import_module("server.moments")

@@ -16,7 +16,7 @@ from rich.table import Table
 from ..config import Data, Federation, Privacy, SimulationConfig, Sites, Training
 from ..errors import ConfigError
 from ..evaluation.benchmark import Coder, scores, shuffled_columns
-from ..schema import Schema
+from ..schema import Schema, TableSchema
 from ..simulation.prepare import Run
 from ..simulation.split import assign, hold_out
 from ..tables import read_table
@@ -51,6 +51,8 @@ def measure(
     Raises ConfigError if the label is no column, or a site got no record.
     """
     schema = Schema.load(schema_file)
+    if not isinstance(schema, TableSchema):
+        raise ConfigError(f"{schema_file} is not of a table", hint="--modality image or signal")
     if label not in schema.names:
         raise ConfigError(f"the schema has no column {label!r}", hint="columns: " + ", ".join(schema.names))
     frames = [read_table(path, schema) for path in (train, test)]
@@ -92,7 +94,7 @@ def measure(
 
 def _config(
     frame: pd.DataFrame,
-    schema: Schema,
+    schema: TableSchema,
     label: str,
     epsilon: float,
     delta: float,
@@ -128,7 +130,7 @@ def _config(
     )
 
 
-def _site_sizes(frame: pd.DataFrame, schema: Schema, sites: Sites, seed: int) -> np.ndarray:
+def _site_sizes(frame: pd.DataFrame, schema: TableSchema, sites: Sites, seed: int) -> np.ndarray:
     """As the simulation will split them: a benchmark may know, a federation declares a bound."""
     random = np.random.default_rng(seed)
     held_out = hold_out(frame, schema.subject, _HOLDOUT, random)

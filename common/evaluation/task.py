@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..columns import CategoryColumn, NumberColumn
 from ..config import Evaluation
 from ..errors import ConfigError
-from ..schema import CategoryColumn, NumberColumn, Schema
+from ..schema import TableSchema
 
 
-def check_task(schema: Schema, task: Evaluation) -> tuple[int, list[int], NDArray[np.bool_]]:
+def check_task(schema: TableSchema, task: Evaluation) -> tuple[int, list[int], NDArray[np.bool_]]:
     """The target's position, the inputs' positions, and which codes of the target are positive.
 
     Raises ConfigError if a column or value does not exist, no input is left, or a bin is cut in two.

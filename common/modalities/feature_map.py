@@ -5,7 +5,7 @@ The loss that fits a generator to its sums is ``common.models.objective.FittingL
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,12 @@ class FeatureMap(Protocol):
         """Length of phi."""
 
     @property
-    def largest(self) -> float:
-        """The largest absolute value of a coordinate of phi, for the headroom of the sum."""
+    def smallest(self) -> float:
+        """The smallest value a coordinate of phi can have, at most 0, for the headroom of the sum."""
 
-    def sum(self, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of weight * phi(record): float64[count]."""
+    @property
+    def largest(self) -> float:
+        """The largest value a coordinate of phi can have."""
+
+    def sum(self, rows: NDArray[Any], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of weight * phi(record): float64[count]. rows: as ``Records`` holds them."""

@@ -95,6 +95,11 @@ class GramFeatures:
         return float((len(self.sizes) * (len(self.sizes) - 1) / 2) ** -0.5)
 
     @property
+    def smallest(self) -> float:
+        """The smallest coordinate of phi."""
+        return 0.0
+
+    @property
     def largest(self) -> float:
         """The largest coordinate of phi."""
         return float(self.weights.max())

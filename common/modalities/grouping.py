@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..columns import CategoryColumn, Column
 from ..errors import MalformedMessageError
-from ..schema import CategoryColumn, Column, Schema
+from ..schema import TableSchema
 from .tabular import Codes
 
 Array = NDArray[np.float64]
@@ -35,14 +36,14 @@ class Grouping:
     shares: Array
 
     @classmethod
-    def of_itself(cls, schema: Schema) -> Grouping:
+    def of_itself(cls, schema: TableSchema) -> Grouping:
         """Every code its own group; only for a schema whose columns have as many groups as codes."""
         groups = np.concatenate([np.arange(size) for size in schema.sizes])
         return cls(groups, np.ones(len(groups)))
 
     @classmethod
     def from_counts(
-        cls, counts: list[Array], deviations: Array, pair_deviation: float, schema: Schema
+        cls, counts: list[Array], deviations: Array, pair_deviation: float, schema: TableSchema
     ) -> Grouping:
         """From noisy counts of each column's codes, as many groups as the coming noise lets one tell apart.
 
@@ -66,7 +67,7 @@ class Grouping:
         return cls(np.concatenate(groups).astype(np.int64), np.concatenate(shares))
 
     @classmethod
-    def from_wire(cls, groups: NDArray[np.int64], schema: Schema) -> Grouping:
+    def from_wire(cls, groups: NDArray[np.int64], schema: TableSchema) -> Grouping:
         """What the coordinator says; a site needs no shares. Raises MalformedMessageError.
 
         Any grouping is as private as any other: a record falls into one group a column.
@@ -78,11 +79,11 @@ class Grouping:
             raise MalformedMessageError("a grouping with a group that the schema does not have")
         return cls(groups, np.ones(len(groups)))
 
-    def to_groups(self, codes: Codes, schema: Schema) -> Codes:
+    def to_groups(self, codes: Codes, schema: TableSchema) -> Codes:
         """int64[records, columns] as encoded to the same as the models see it."""
         return np.asarray(self.groups[codes + _offsets(schema)], np.int64)
 
-    def to_codes(self, grouped: Codes, schema: Schema, random: np.random.Generator) -> Codes:
+    def to_codes(self, grouped: Codes, schema: TableSchema, random: np.random.Generator) -> Codes:
         """The inverse: the rows of a group are spread evenly over its codes by their shares."""
         codes = np.empty_like(grouped)
         for position, (start, size) in enumerate(zip(_offsets(schema), schema.sizes, strict=True)):
@@ -109,7 +110,7 @@ def evenly(groups: NDArray[np.int64], random: np.random.Generator) -> Array:
     return np.asarray((rank + random.random(len(groups))) / counts[groups])
 
 
-def _offsets(schema: Schema) -> NDArray[np.int64]:
+def _offsets(schema: TableSchema) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(schema.sizes)[:-1]]).astype(np.int64)
 
 

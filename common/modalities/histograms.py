@@ -39,6 +39,11 @@ class HistogramFeatures:
         return sum(self.sizes)
 
     @property
+    def smallest(self) -> float:
+        """The smallest coordinate of phi."""
+        return 0.0
+
+    @property
     def largest(self) -> float:
         """The largest coordinate of phi."""
         return float(self.weights.max())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..schema import Schema
+from ..schema import TableSchema
 from .tabular import Codes
 
 
@@ -22,7 +22,7 @@ class Layout:
     order: tuple[int, ...]
 
     @classmethod
-    def of(cls, schema: Schema) -> Layout:
+    def of(cls, schema: TableSchema) -> Layout:
         """The layout that a schema implies."""
         flags = [column.condition for column in schema.columns]
         free = [i for i, flag in enumerate(flags) if not flag]

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..columns import CategoryColumn, NumberColumn
 from ..errors import ColumnError, MissingValueError, ValueNotAllowedError
-from ..schema import CategoryColumn, NumberColumn, Schema
+from ..schema import TableSchema
 
 Codes = NDArray[np.int64]
 
 
-def encode(frame: pd.DataFrame, schema: Schema) -> Codes:
+def encode(frame: pd.DataFrame, schema: TableSchema) -> Codes:
     """Codes of a table, ``int64[records, columns]``. Extra columns are refused, order is free.
 
     Raises ColumnError, MissingValueError or ValueNotAllowedError naming row and column, never a value.
@@ -87,7 +88,7 @@ def _allowed(column: CategoryColumn | NumberColumn) -> str:
     return f"{number} from {column.bounds[0]:g} to {column.bounds[1]:g} {column.unit}".rstrip()
 
 
-def decode(codes: Codes, schema: Schema, random: np.random.Generator) -> pd.DataFrame:
+def decode(codes: Codes, schema: TableSchema, random: np.random.Generator) -> pd.DataFrame:
     """A table from codes: same columns, order, dtypes and decimals as the schema declares.
 
     Values inside a bin are drawn uniformly (or log-uniformly, by the column's scale). The codes are

@@ -7,30 +7,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..modalities.layout import Layout
-from .tabular import Generator, condition_one_hot
+from .arrays import ArrayGenerator
+from .encoding import AnyLayout, condition_tensor
+from .tabular import Generator
 
 
 class Fakes:
-    """Batches of generated records [B, F + C], conditions drawn from the released prior."""
+    """Batches of generated records [B, W], conditions drawn from the released prior."""
 
     def __init__(
         self,
-        generator: Generator,
-        layout: Layout,
+        generator: Generator | ArrayGenerator,
+        layout: AnyLayout,
         prior: NDArray[np.float64],
         random: torch.Generator,
     ) -> None:
         self._generator, self._random = generator, random
         self._prior = torch.from_numpy(prior)
-        self._grid = condition_one_hot(layout, layout.condition_grid())
+        self._grid = condition_tensor(layout.condition_grid(), layout)
 
     def __call__(self, batch: int) -> Tensor:
-        """``batch`` one-hot records whose gradients reach the generator."""
+        """``batch`` records whose gradients reach the generator."""
+        noise, conditions = self.start(batch)
+        return self.finish(noise, conditions)
+
+    def start(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Noise [B, Z] and one-hot conditions [B, C] to generate from."""
         drawn = torch.multinomial(self._prior, batch, replacement=True, generator=self._random)
-        conditions = self._grid[drawn]
-        latents = self._generator.latents
-        noise = latents[torch.randint(len(latents), (batch,), generator=self._random)]
-        logits = self._generator(noise, conditions)
-        sample = self._generator.columns.one_hot_sample(logits, self._random)
-        return torch.cat([sample, conditions], dim=1)
+        return self._generator.points(batch, self._random), self._grid[drawn]
+
+    def finish(self, noise: Tensor, conditions: Tensor) -> Tensor:
+        """Records [B, W] generated from these."""
+        made = self._generator.draw(noise, conditions, self._random)
+        return torch.cat([made, conditions], dim=1)

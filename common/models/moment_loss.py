@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..modalities.gram import GramFeatures
-from .tabular import Generator, condition_one_hot
+from .encoding import condition_tensor
+from .objective import AnyGenerator
+from .tabular import Generator
 
 Array = NDArray[np.float64]
 
@@ -37,7 +39,7 @@ class MomentLoss:
         layout = features.layout
         order, rest = _by_class(features)
         self._classes = features.classes
-        self._grid = condition_one_hot(layout, layout.condition_grid()[order])
+        self._grid = condition_tensor(layout.condition_grid()[order], layout)
         self._rest = self._grid[:, torch.from_numpy(rest)]
         self._prior = torch.tensor(prior[order], dtype=torch.float32)
         used = (pair_precision > 0).any(1)  # groups without a code have no moments
@@ -48,8 +50,9 @@ class MomentLoss:
         self._single_precision = torch.tensor(single_precision[:, used], dtype=torch.float32)
         self._scale = 1.0 / (noise**2 * max(1, int((pair_precision > 0).sum()) * features.classes))
 
-    def __call__(self, generator: Generator) -> Tensor:
+    def __call__(self, generator: AnyGenerator) -> Tensor:
         """The loss: a scalar."""
+        assert isinstance(generator, Generator)
         records, weights = self.mixture(generator)
         records = records[:, :, self._used]
         weighted = records * weights

@@ -1,7 +1,8 @@
-"""What the networks are trained for: the adversarial losses, and the form of a loss on released moments.
+"""Losses of the adversarial pair, record by record, and the form of a loss on released moments.
 
-Non-saturating cross-entropy with one-sided label smoothing (Goodfellow et al. 2014, section 3; Salimans et
-al. 2016, section 3.4).
+bce: non-saturating cross-entropy (Goodfellow et al. 2014, section 3) with one-sided label smoothing (Salimans
+et al. 2016, section 3.4). hinge: Lim and Ye 2017. wasserstein: Arjovsky et al. 2017, algorithm 1, whose
+clipping of D's weights is ``Family.bound``.
 """
 
 from __future__ import annotations
@@ -9,28 +10,41 @@ from __future__ import annotations
 from typing import Protocol
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
+from ..phases import Objective
+from .arrays import ArrayGenerator
 from .tabular import Generator
+
+AnyGenerator = Generator | ArrayGenerator
 
 
 class FittingLoss(Protocol):
     """What a modality brings to the fit, beside its feature maps: how far a generator is from their sums."""
 
-    def __call__(self, generator: Generator) -> Tensor:
+    def __call__(self, generator: AnyGenerator) -> Tensor:
         """A scalar whose gradient reaches the generator; about 1 where only noise is left."""
 
 
-def real_loss(logits: Tensor, target: float) -> Tensor:
-    """Of D for records, one by one: logits [B] to [B]. target: in (0.5, 1], what D is to answer."""
+def real_loss(logits: Tensor, objective: Objective) -> Tensor:
+    """Of D for records, one by one: logits [B] to [B]."""
+    if objective.family == "hinge":
+        return relu(1 - logits)
+    if objective.family == "wasserstein":
+        return -logits
+    target = objective.real_target
     return target * softplus(-logits) + (1 - target) * softplus(logits)
 
 
-def fake_loss(logits: Tensor) -> Tensor:
+def fake_loss(logits: Tensor, objective: Objective) -> Tensor:
     """Of D for generated records: logits [B] to [B]."""
+    if objective.family == "hinge":
+        return relu(1 + logits)
+    if objective.family == "wasserstein":
+        return logits
     return softplus(logits)
 
 
-def generator_loss(logits: Tensor) -> Tensor:
+def generator_loss(logits: Tensor, objective: Objective) -> Tensor:
     """Of G, through D's logits for what it generated: [B] to [B]."""
-    return softplus(-logits)
+    return -logits if objective.family in ("hinge", "wasserstein") else softplus(-logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -11,29 +12,46 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ..errors import MalformedMessageError
+from ..modalities.array_layout import ArrayLayout
 from ..modalities.layout import Layout
-from ..phases import Model
+from ..phases import AnyModel, ArrayModel, Model
+from .arrays import ArrayDiscriminator, ArrayGenerator, new_generator
+from .encoding import AnyLayout
 from .tabular import Discriminator, Generator
 
 Vector = NDArray[np.float32]
+G_co = TypeVar("G_co", bound="Generator | ArrayGenerator", covariant=True)
+D_co = TypeVar("D_co", bound="Discriminator | ArrayDiscriminator", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Generic[G_co, D_co]):
     """A generator and a discriminator."""
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: G_co
+    discriminator: D_co
 
-    @classmethod
-    def new(cls, layout: Layout, model: Model, seed: int) -> Pair:
+    @overload
+    @staticmethod
+    def new(layout: Layout, model: AnyModel, seed: int) -> Pair[Generator, Discriminator]: ...
+
+    @overload
+    @staticmethod
+    def new(layout: ArrayLayout, model: AnyModel, seed: int) -> Pair[ArrayGenerator, ArrayDiscriminator]: ...
+
+    @staticmethod
+    def new(layout: AnyLayout, model: AnyModel, seed: int) -> AnyPair:
         """Freshly initialised from a public seed: the same at every site."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(
-                Generator(layout, model.latents, model.latent, model.generator_hidden),
-                Discriminator(layout, model.discriminator_hidden),
-            )
+            if isinstance(layout, Layout):
+                assert isinstance(model, Model)
+                return Pair(
+                    Generator(layout, model.latents, model.latent, model.generator_hidden),
+                    Discriminator(layout, model.discriminator_hidden),
+                )
+            assert isinstance(model, ArrayModel)
+            return Pair(new_generator(layout, model), ArrayDiscriminator(layout, model.discriminator_width))
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -52,6 +70,10 @@ class Pair:
         load(self.discriminator, vector[generator:])
 
 
+AnyDiscriminator = Discriminator | ArrayDiscriminator
+AnyPair = Pair[Generator, Discriminator] | Pair[ArrayGenerator, ArrayDiscriminator]
+
+
 def check_length(vector: Vector, expected: int) -> None:
     """Raise MalformedMessageError on another length."""
     if vector.shape != (expected,):
@@ -65,7 +87,8 @@ def count(module: nn.Module) -> int:
 
 def to_vector(module: nn.Module) -> Vector:
     """All parameters, flat: float32[count]."""
-    flat: Tensor = parameters_to_vector(module.parameters())
+    parameters = list(module.parameters())
+    flat: Tensor = parameters_to_vector(parameters) if parameters else torch.zeros(0)
     return flat.detach().numpy().copy()
 
 

@@ -5,9 +5,7 @@ Shapes: B batch, Z latent, C width of the one-hot conditions, F width of the gen
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..modalities.layout import Layout
@@ -88,6 +86,14 @@ class Generator(nn.Module):
         """The points of the latent space, float32[K, Z], all equally likely."""
         return self.get_buffer("_latents")
 
+    def points(self, batch: int, random: torch.Generator) -> Tensor:
+        """Noise to start from: some of the points [B, Z]."""
+        return self.latents[torch.randint(len(self.latents), (batch,), generator=random)]
+
+    def draw(self, noise: Tensor, conditions: Tensor, random: torch.Generator) -> Tensor:
+        """One-hot records [B, F], drawn from the points' distributions; gradients pass straight through."""
+        return self.columns.one_hot_sample(self(noise, conditions), random)
+
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Logits [B, F]."""
         activation = noise
@@ -113,20 +119,3 @@ class Discriminator(nn.Module):
         """Logits [B]."""
         logits: Tensor = self.layers(records)
         return logits.squeeze(1)
-
-
-def one_hot(codes: NDArray[np.int64], layout: Layout) -> Tensor:
-    """Records ``int64[B, columns]`` in model order as float32[B, F + C]."""
-    return _one_hot(codes, layout.sizes)
-
-
-def condition_one_hot(layout: Layout, codes: NDArray[np.int64]) -> Tensor:
-    """Condition codes ``int64[B, conditions]`` as float32[B, C]."""
-    return _one_hot(codes, layout.conditions)
-
-
-def _one_hot(codes: NDArray[np.int64], sizes: tuple[int, ...]) -> Tensor:
-    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    flat = np.zeros((len(codes), sum(sizes)), np.float32)
-    np.put_along_axis(flat, codes + offsets, 1.0, axis=1)
-    return torch.from_numpy(flat)

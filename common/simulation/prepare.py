@@ -1,6 +1,6 @@
 """Make a run folder: split the records, set up each site's own folder, write the plan, approve it.
 
-run/plan.json  schema.toml  holdout.parquet   for the researcher who simulates
+run/plan.json  schema.toml  holdout.*         for the researcher who simulates
 run/sites/NAME/                               what a site would keep on its own machine
 run/coordinator/                              what the coordinator would keep
 """
@@ -18,15 +18,15 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
+from ..arrays import Arrays
 from ..config import SimulationConfig
 from ..crypto.identity import Identity
-from ..errors import ConfigError, EmptyClassError, StorageError
-from ..evaluation.task import check_task
-from ..modalities.tabular import encode
+from ..errors import ConfigError, StorageError
+from ..modalities.array_files import read_arrays
 from ..plan import Party, Plan
 from ..planning import federation_of, make_plan, stand_in
-from ..schema import Schema
-from ..tables import write_table
+from ..schema import ArraySchema, Schema
+from .holdings import Holdings, Mask, holdings_of
 from .split import assign, hold_out
 
 COORDINATOR = "coordinator"
@@ -58,38 +58,43 @@ class Run:
         return cls(folder, plan, Schema.load(folder / "schema.toml"))
 
     def holdout(self) -> pd.DataFrame:
-        """The held-out records."""
+        """The held-out records of a table."""
         return pd.read_parquet(self.folder / "holdout.parquet")
 
     def training(self) -> pd.DataFrame:
-        """All sites' records together: only a simulation can look at them."""
+        """All sites' records of a table together: only a simulation can look at them."""
         parts = [
             pd.read_parquet(self.folder / "sites" / name / "records.parquet")
             for name in self.plan.federation.names
         ]
         return pd.concat(parts, ignore_index=True)
 
+    def arrays(self) -> tuple[Arrays, Arrays]:
+        """All sites' images or signals together, and the held-out ones."""
+        assert isinstance(self.schema, ArraySchema)
+        parts = [
+            read_arrays(self.folder / "sites" / name / "records.npz", self.schema)
+            for name in self.plan.federation.names
+        ]
+        together = Arrays(
+            np.concatenate([part.values for part in parts]), np.concatenate([part.labels for part in parts])
+        )
+        return together, read_arrays(self.folder / "holdout.npz", self.schema)
 
-def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folder: Path) -> Run:
+
+def prepare(config: SimulationConfig, data: pd.DataFrame | Arrays, schema: Schema, folder: Path) -> Run:
     """A fresh run folder at ``folder``; whatever was there is removed. Raises typed errors early."""
     random = np.random.default_rng(config.seed)
-    held_out = hold_out(frame, schema.subject, config.data.holdout, random)
-    names, numbers = assign(frame, schema.subject, config.sites, random)
-    split_column = config.sites.column if config.sites.split == "column" else None
-    own = {*schema.names, *([schema.subject] if schema.subject else [])}
-    if split_column is not None and split_column not in own:
-        frame = frame.drop(columns=split_column)
-    codes = encode(frame, schema)
-    _refuse_empty_classes(codes[~held_out], schema)
-    if config.evaluation is not None:
-        check_task(schema, config.evaluation)
-    frame = frame[[*([schema.subject] if schema.subject else []), *schema.names]]
+    holdings = holdings_of(data, schema, config)
+    held_out = hold_out(holdings.index, schema.subject, config.data.holdout, random)
+    names, numbers = assign(holdings.index, schema.subject, config.sites, random)
+    holdings.check(config, held_out)
     # made before anything is removed: an impossible plan destroys nothing
     draft = make_plan(config, schema, stand_in(config), run=f"{config.name}-{uuid.uuid4().hex[:12]}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     parties = [
-        _make_site(folder / "sites" / name, frame[(numbers == i) & ~held_out], config)
+        _make_site(folder / "sites" / name, holdings, (numbers == i) & ~held_out, config)
         for i, name in enumerate(names)
     ]
     identity = Identity.load_or_create(folder / COORDINATOR / "identity.key")
@@ -97,7 +102,7 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     plan = draft.model_copy(update={"federation": federation})
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
     (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
-    write_table(frame[held_out], folder / "holdout.parquet")
+    holdings.write(held_out, folder / f"holdout{holdings.suffix}")
     approve = _site_function("approve")
     for name in names:
         approve(folder / "sites" / name, plan)
@@ -105,11 +110,12 @@ def prepare(config: SimulationConfig, frame: pd.DataFrame, schema: Schema, folde
     return Run(folder, plan, schema)
 
 
-def _make_site(folder: Path, records: pd.DataFrame, config: SimulationConfig) -> Party:
+def _make_site(folder: Path, holdings: Holdings, mine: Mask, config: SimulationConfig) -> Party:
     folder.mkdir(parents=True, mode=0o700)
-    write_table(records, folder / "records.parquet")
+    records = f"records{holdings.suffix}"
+    holdings.write(mine, folder / records)
     policy = {
-        "records": "records.parquet",
+        "records": records,
         "dataset": uuid.uuid4().hex,
         "epsilon_cap": config.privacy.epsilon,
         "delta": config.privacy.delta,
@@ -123,15 +129,3 @@ def _site_function(name: str) -> Callable[..., str]:
     """A function of the site's side, by name: ``common`` imports neither side."""
     function: Callable[..., str] = getattr(import_module("client.site"), name)
     return function
-
-
-def _refuse_empty_classes(codes: np.ndarray, schema: Schema) -> None:
-    for position, column in enumerate(schema.columns):
-        if column.condition:
-            present = np.bincount(codes[:, position], minlength=column.size)
-            if (present == 0).any():
-                empty = column.categories[int(np.argmin(present))]
-                raise EmptyClassError(
-                    f"condition {column.name!r}: no record has the value {empty!r}",
-                    hint="remove the value from the schema, or merge it with a neighbour",
-                )

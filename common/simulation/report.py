@@ -14,10 +14,11 @@ from ..modalities.grouping import Grouping
 from ..modalities.tabular import encode
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
+from ..schema import TableSchema
 from ..versions import versions
 from .prepare import Run
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,19 +39,16 @@ class Costs:
     attempts: dict[str, int]
 
 
-def build(
-    run: Run,
-    synthetic: pd.DataFrame,
-    grouping: Grouping,
-    evaluation: Evaluation | None,
-    costs: Costs,
-) -> dict[str, Any]:
-    """The report as JSON-ready content; its keys are described in docs/report.md."""
+def build(run: Run, quality: dict[str, Any], costs: Costs) -> dict[str, Any]:
+    """The report as JSON-ready content; its keys are described in docs/report.md.
+
+    quality: from ``table_quality`` or ``array_quality``
+    """
     plan = run.plan
     return {
         "report_version": REPORT_VERSION,
         **_privacy(plan, costs.attempts),
-        **_quality(run, synthetic, grouping, evaluation),
+        **quality,
         "upload_ratio_float32": round(costs.upload_ratio_float32, 4),
         "encryption_share": _rounded(costs.encryption_share),
         "wall_seconds": round(costs.wall_seconds, 2),
@@ -84,16 +82,18 @@ def _privacy(plan: Plan, attempts: dict[str, int]) -> dict[str, Any]:
         "epsilon_target": plan.privacy.epsilon,
         "collusion": plan.federation.collusion,
         "noise_shares": plan.federation.shares,
-        "count_noise_multiplier": plan.count.noise_multiplier,
+        "count_noise_multiplier": plan.count and plan.count.noise_multiplier,
         "measure_noise_multiplier": plan.measure.noise_multiplier,
         "train_noise_multiplier": plan.train and plan.train.noise_multiplier,
     }
 
 
-def _quality(
+def table_quality(
     run: Run, synthetic: pd.DataFrame, grouping: Grouping, evaluation: Evaluation | None
 ) -> dict[str, Any]:
+    """Distances to held-out records and a classifier's task, beside what real records score."""
     schema = run.schema
+    assert isinstance(schema, TableSchema)
     real, held_out = encode(run.training(), schema), encode(run.holdout(), schema)
     made = encode(synthetic, schema)
     drawn, seen, unseen = (grouping.to_groups(codes, schema) for codes in (made, real, held_out))

@@ -20,7 +20,6 @@ from common.plan import MEASURE_STEP
 from common.privacy.integer_noise import NoiseGrid
 from common.protocol import frames
 from common.protocol.messages import Contribute, Contribution, Opened
-from common.states import MeasureState
 from server.aggregation import SecureSum
 from tests.adversarial.attacks import LIMIT, ON_OPENING, ON_THE_WAY, Wiretap, total, with_c1
 
@@ -123,7 +122,7 @@ def measured(coordinator) -> np.ndarray:
 
 def state_of(coordinator) -> bytes:
     """What sites are sent with the measure step."""
-    return MeasureState(grouping=coordinator.grouping).to_bytes()
+    return coordinator.measure_state()
 
 
 def test_a_replay_of_another_step_is_no_contribution(federation):

@@ -97,7 +97,17 @@ def test_error_codes_are_stable_and_different():
 
 
 def test_nothing_that_sets_a_guarantee_has_a_default():
-    from common.phases import Count, EveryStep, Local, Measure, Model
+    from common.phases import (
+        ArrayMeasure,
+        ArrayModel,
+        Count,
+        EveryStep,
+        Local,
+        Measure,
+        Model,
+        Objective,
+        Views,
+    )
     from common.plan import Federation, Plan, Privacy
     from common.privacy.mechanism import GaussianSum, SampledGaussian
 
@@ -115,5 +125,6 @@ def test_nothing_that_sets_a_guarantee_has_a_default():
     for model, fields in guarantees.items():
         assert all(model.model_fields[field].is_required() for field in fields)
     named = {"schedule", "version"}  # what a phase is, not what it promises
-    for model in (Federation, Privacy, Plan, Model, Count, Measure, Local, EveryStep):
+    models = (Federation, Privacy, Plan, Model, Count, Measure, Local, EveryStep)
+    for model in (*models, ArrayModel, ArrayMeasure, Objective, Views):
         assert all(field.is_required() for name, field in model.model_fields.items() if name not in named)

@@ -1,5 +1,7 @@
 """Schedule ``every-step``: a site's clipped sum, and whole steps against central DP-SGD on pooled records."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,12 @@ from common.errors import MalformedMessageError
 from common.modalities.grouping import Grouping
 from common.modalities.layout import Layout
 from common.modalities.tabular import encode
+from common.models.build import new_family
+from common.models.encoding import record_tensor
 from common.models.fakes import Fakes
+from common.models.family import Judged
 from common.models.objective import fake_loss, generator_loss, real_loss
 from common.models.pair import Pair, to_vector
-from common.models.tabular import one_hot
 from common.records import Records
 from common.states import StepState
 from server.adversary import Adversary, step
@@ -32,14 +36,19 @@ def setting(tmp_path_factory):
 
 def state(plan, pair):
     grouping = Grouping.of_itself(toy.SCHEMA)
-    return StepState(grouping=grouping, discriminator=to_vector(pair.discriminator)).to_bytes()
+    return StepState(grouping=grouping, entered=to_vector(pair.discriminator)).to_bytes()
 
 
-def gradients_one_by_one(discriminator, records, target):
+def judged(pair, train):
+    """D with its loss, in float64."""
+    return Judged(pair.discriminator, train.objective).double()
+
+
+def gradients_one_by_one(discriminator, records, objective):
     """The slow way: float64[records, parameters]."""
     rows = []
     for record in records:
-        loss = real_loss(discriminator(record[None]), target).sum()
+        loss = real_loss(discriminator(record[None]), objective).sum()
         gradient = torch.autograd.grad(loss, list(discriminator.parameters()))
         rows.append(torch.cat([g.flatten() for g in gradient]).double().numpy())
     return np.stack(rows)
@@ -57,9 +66,9 @@ def test_ghost_clipping_is_clipping_one_by_one(setting, norm):
     layout = Layout.of(toy.SCHEMA)
     pair = Pair.new(layout, plan.model, 1)
     pair.discriminator.double()
-    records = one_hot(layout.to_model(codes[:40]), layout).double()
-    fast = clipped_sum(pair.discriminator, records.clone(), train)
-    slow = clipped(gradients_one_by_one(pair.discriminator, records, train.real_target), norm).sum(0) / norm
+    records = record_tensor(layout.to_model(codes[:40]), layout).double()
+    fast = clipped_sum(judged(pair, train), records.clone(), norm)
+    slow = clipped(gradients_one_by_one(pair.discriminator, records, train.objective), norm).sum(0) / norm
     assert np.abs(fast - slow).max() < 1e-8 * max(1.0, np.abs(slow).max())
 
 
@@ -120,10 +129,11 @@ def test_a_record_whose_gradient_overflows_is_left_out_and_touches_no_other(sett
     layout = Layout.of(toy.SCHEMA)
     pair = Pair.new(layout, plan.model, 1)
     pair.discriminator.double()
-    records = one_hot(layout.to_model(codes[:20]), layout).double()
-    sound = clipped_sum(pair.discriminator, records.clone(), plan.train)
+    records = record_tensor(layout.to_model(codes[:20]), layout).double()
+    networks, norm = judged(pair, plan.train), plan.train.max_grad_norm
+    sound = clipped_sum(networks, records.clone(), norm)
     broken = torch.cat([records, records[:1] * 1e300])
-    assert clipped_sum(pair.discriminator, broken, plan.train) == pytest.approx(sound, abs=1e-12)
+    assert clipped_sum(networks, broken, norm) == pytest.approx(sound, abs=1e-12)
 
 
 @pytest.mark.parametrize("damage", ["nan", "huge", "short", "double"])
@@ -136,15 +146,19 @@ def test_a_state_that_does_not_fit_is_refused(setting, damage):
         vector = vector.astype(np.float64)
     else:
         vector[3] = np.nan if damage == "nan" else 1e30
-    raw = StepState(grouping=Grouping.of_itself(toy.SCHEMA), discriminator=vector).to_bytes()
+    raw = StepState(grouping=Grouping.of_itself(toy.SCHEMA), entered=vector).to_bytes()
     with pytest.raises(MalformedMessageError):
         sum_of_clipped_grads(codes[:5], toy.SCHEMA, plan, raw, plan.train)
 
 
-class QuietAnchor:
-    """No moments: a loss without influence."""
+@dataclass
+class Quiet:
+    """Released moments whose loss has no influence."""
 
-    def __call__(self, generator):
+    total: float
+    prior: np.ndarray
+
+    def anchor(self, generator):
         return sum(parameter.sum() for parameter in generator.parameters()) * 0.0
 
 
@@ -159,11 +173,11 @@ def central(pair, codes, masks, records, plan, layout, prior):
         with torch.no_grad():
             batch = fakes(train.fakes)
         rows = gradients_one_by_one(
-            pair.discriminator, one_hot(layout.to_model(codes[mask]), layout), train.real_target
+            pair.discriminator, record_tensor(layout.to_model(codes[mask]), layout), train.objective
         )
         real = clipped(rows, train.max_grad_norm).sum(0) / (train.sample_rate * records)
         d_adam.zero_grad()
-        (fake_loss(pair.discriminator(batch)).mean() / 2).backward()
+        (fake_loss(pair.discriminator(batch), train.objective).mean() / 2).backward()
         place = 0
         for parameter in pair.discriminator.parameters():
             part = real[place : place + parameter.numel()].reshape(parameter.shape)
@@ -172,7 +186,9 @@ def central(pair, codes, masks, records, plan, layout, prior):
         d_adam.step()
         for _ in range(train.generator_steps):
             g_adam.zero_grad()
-            generator_loss(pair.discriminator(fakes(train.generator_batch))).mean().backward()
+            generator_loss(
+                pair.discriminator(fakes(train.generator_batch)), train.objective
+            ).mean().backward()
             g_adam.step()
 
 
@@ -191,11 +207,11 @@ def test_every_step_is_central_dp_sgd_on_the_pooled_records(setting, skew):
         site = np.argsort(np.argsort(codes[:, toy.SCHEMA.names.index("diagnosis")])) * SITES // len(codes)
     masks = random.random((6, len(codes))) < plan.train.sample_rate
     reference = Pair.new(layout, plan.model, 3)
-    pair = Pair.new(layout, plan.model, 3)
-    now = Adversary.start(pair.to_vector(), to_vector(pair.generator))
+    family = new_family(layout, plan.model, plan.train.objective, 3)
+    now = Adversary.start(family.to_vector(), to_vector(family.generator))
     for number in range(1, len(masks) + 1):
         raw = StepState(
-            grouping=Grouping.of_itself(toy.SCHEMA), discriminator=now.parameters[len(now.average) :]
+            grouping=Grouping.of_itself(toy.SCHEMA), entered=now.parameters[len(now.average) :]
         ).to_bytes()
         sums = [
             sum_of_clipped_grads(codes[masks[number - 1] & (site == name)], toy.SCHEMA, plan, raw, plan.train)
@@ -204,12 +220,10 @@ def test_every_step_is_central_dp_sgd_on_the_pooled_records(setting, skew):
         now = step(
             now,
             np.sum(sums, axis=0),
-            float(len(codes)),
             number,
-            pair,
+            family,
             layout,
-            prior,
-            QuietAnchor(),
+            Quiet(float(len(codes)), prior),
             plan.train,
             plan.seed,
         )
@@ -224,13 +238,13 @@ def test_a_step_depends_on_every_site(setting):
     plan, codes = setting
     layout = Layout.of(toy.SCHEMA)
     prior = np.full(len(layout.condition_grid()), 1 / len(layout.condition_grid()))
-    pair = Pair.new(layout, plan.model, 3)
-    start = Adversary.start(pair.to_vector(), to_vector(pair.generator))
-    raw = state(plan, pair)
+    family = new_family(layout, plan.model, plan.train.objective, 3)
+    start = Adversary.start(family.to_vector(), to_vector(family.generator))
+    raw = state(plan, Pair.new(layout, plan.model, 3))
     results = []
     for count in (240, 180):
         total = sum_of_clipped_grads(codes[:count], toy.SCHEMA, plan, raw, plan.train)
-        made = step(start, total, 240.0, 1, pair, layout, prior, QuietAnchor(), plan.train, 0)
+        made = step(start, total, 1, family, layout, Quiet(240.0, prior), plan.train, 0)
         results.append(made.parameters)
     assert np.abs(results[0] - results[1]).max() > 1e-5
 

@@ -109,8 +109,8 @@ def test_the_noise_of_a_step_has_the_promised_size(setting, monkeypatch):
 def test_sampling_is_poisson_at_the_public_rate(setting, monkeypatch):
     plan, layout, codes = setting
     sizes = []
-    original = training.one_hot
-    monkeypatch.setattr(training, "one_hot", lambda c, lay: sizes.append(len(c)) or original(c, lay))
+    original = training.record_tensor
+    monkeypatch.setattr(training, "record_tensor", lambda c, lay: sizes.append(len(c)) or original(c, lay))
     many = plan.model_copy(
         update={"train": plan.train.model_copy(update={"local_steps": 200, "sample_rate": 0.3})}
     )
@@ -172,7 +172,7 @@ def test_states_that_could_overflow_are_refused(setting, value):
     with pytest.raises(MalformedMessageError, match="beyond"):
         RoundState.from_bytes(replace(honest, noise=value).to_bytes(), toy.SCHEMA, features)
     weights = np.zeros(discriminator, np.float32)
-    step = StepState(grouping=grouping, discriminator=weights)
+    step = StepState(grouping=grouping, entered=weights)
     StepState.from_bytes(step.to_bytes(), toy.SCHEMA)
     weights[3] = value
     with pytest.raises(MalformedMessageError, match="beyond"):
@@ -212,11 +212,11 @@ def test_removing_a_unit_moves_the_feature_map_by_at_most_its_sensitivity(featur
     codes = encoded(60)
     unit = np.minimum(np.arange(60), 30)  # the last one has 30 records
     records = Records.of(codes, unit)
-    whole = features.sum(records.codes, records.weights)
+    whole = features.sum(records.rows, records.weights)
     for gone in (0, 17, 30):
         rest = Records.of(codes[unit != gone], unit[unit != gone])
         assert rest.units == records.units - 1
-        moved = np.linalg.norm(whole - features.sum(rest.codes, rest.weights))
+        moved = np.linalg.norm(whole - features.sum(rest.rows, rest.weights))
         assert 0 < moved <= 1.0 + 1e-9
     unweighted = np.linalg.norm(summed(features, codes) - summed(features, codes[unit != 30]))
     assert unweighted > 1.5

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.columns import CategoryColumn, NumberColumn
 from common.errors import MalformedMessageError
 from common.modalities.grouping import Grouping, evenly
-from common.schema import CategoryColumn, NumberColumn, Schema
+from common.schema import TableSchema
 
-SCHEMA = Schema(
+SCHEMA = TableSchema(
     name="open",
     columns=(
         NumberColumn(name="age", bounds=(0, 100), decimals=0, bins=8),

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from common.columns import CategoryColumn, NumberColumn
 from common.errors import ColumnError, MissingValueError, SchemaError, ValueNotAllowedError
 from common.modalities.layout import Layout
 from common.modalities.tabular import decode, encode
-from common.schema import CategoryColumn, NumberColumn, Schema
+from common.schema import Schema, TableSchema
 from server import demo
 from tests import toy
 
@@ -129,7 +130,7 @@ def test_a_schema_is_the_same_after_toml(tmp_path):
 def test_schemas_that_contradict_themselves(bad, tmp_path):
     good = {"kind": "category", "name": "c", "categories": ["x", "y"], "condition": True}
     with pytest.raises(ValidationError):
-        Schema.model_validate({"name": "s", "columns": [bad, good]})
+        TableSchema.model_validate({"name": "s", "columns": [bad, good]})
 
 
 def test_a_schema_needs_a_condition_and_something_to_generate():
@@ -141,7 +142,7 @@ def test_a_schema_needs_a_condition_and_something_to_generate():
         (condition, condition),
     ):
         with pytest.raises(ValidationError):
-            Schema(name="s", columns=columns)
+            TableSchema(name="s", columns=columns)
 
 
 def test_a_broken_schema_file_is_a_typed_error(tmp_path):

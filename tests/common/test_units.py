@@ -30,10 +30,10 @@ def records(frame: pd.DataFrame, by_subject: bool = True) -> Records:
 @pytest.fixture(params=["histograms", "pairs", "pairs split"])
 def phi(request, tmp_path):
     if request.param == "histograms":
-        return histograms(toy.SCHEMA), lambda r: histograms(toy.SCHEMA).sum(r.codes, r.weights)
+        return histograms(toy.SCHEMA), lambda r: histograms(toy.SCHEMA).sum(r.rows, r.weights)
     split = (4, 5) if request.param == "pairs split" else ()
     found = GramFeatures(LAYOUT, split, 0.25)
-    return found, lambda r: found.sum(LAYOUT.to_model(r.codes), r.weights)
+    return found, lambda r: found.sum(LAYOUT.to_model(r.rows), r.weights)
 
 
 def test_a_record_moves_a_sum_by_exactly_one(phi):

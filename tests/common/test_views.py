@@ -3,13 +3,14 @@
 import pytest
 from pydantic import ValidationError
 
+from common.columns import CategoryColumn, NumberColumn
 from common.config import Federation, Training
 from common.errors import ConfigError, HeadroomError, PrivacyTargetError
 from common.phases import EveryStep
 from common.plan import Party, Plan
 from common.planning import make_plan
 from common.privacy.accounting import epsilon
-from common.schema import CategoryColumn, NumberColumn, Schema
+from common.schema import TableSchema
 from tests import toy
 
 DELTA = 1e-5
@@ -95,7 +96,7 @@ def test_a_target_that_so_few_records_cannot_reach_names_one_that_they_can(tmp_p
 
 def test_a_split_that_leaves_no_pair_is_refused(tmp_path):
     federation = plan(tmp_path).federation
-    narrow = Schema(
+    narrow = TableSchema(
         name="narrow",
         columns=(
             NumberColumn(name="age", bounds=(0, 9), decimals=0, cuts=(5,)),
@@ -134,7 +135,7 @@ def test_conditions_with_too_many_combinations_are_refused_before_anything_is_sp
     federation = plan(tmp_path).federation
     levels = tuple(f"c{i}" for i in range(20))
     conditions = [CategoryColumn(name=f"k{n}", categories=levels, condition=True) for n in range(4)]
-    wide = Schema(
+    wide = TableSchema(
         name="wide",
         columns=(NumberColumn(name="age", bounds=(0, 9), decimals=0, cuts=(5,)), *conditions),
     )

@@ -16,10 +16,11 @@ from client.vault import Vault
 from common.crypto import encrypted
 from common.crypto.identity import verify
 from common.errors import FedcganError, RefusedError
-from common.generator import DESCRIPTION, WEIGHTS, ReleasedGenerator
+from common.generator import ReleasedGenerator
 from common.plan import ENROL_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, Plan
 from common.privacy.ledger import Ledger
 from common.protocol import frames, messages, records
+from common.release_files import DESCRIPTION, WEIGHTS
 from common.schema import Schema
 from common.states import MeasureState, RoundState, StepState
 from server.checkpoint import Checkpoint

@@ -106,7 +106,7 @@ class World:
         combinations = int(np.prod(self.layout.conditions))
         made = (
             MeasureState(grouping=grouping),
-            StepState(grouping=grouping, discriminator=np.zeros(discriminator, np.float32)),
+            StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32)),
             RoundState(
                 grouping=grouping,
                 parameters=np.zeros(generator + discriminator, np.float32),

@@ -56,7 +56,7 @@ def test_the_measured_total_is_the_number_of_subjects_within_noise(federation):
     coordinator._count()
     coordinator._measure()
     real = federation.run.training().patient.nunique()
-    assert abs(coordinator.moments.total - real) < 0.1 * real
+    assert abs(coordinator.measured.total - real) < 0.1 * real
 
 
 def test_one_site_may_drop_out_of_a_round(federation):

@@ -12,7 +12,7 @@ from common.records import Records
 from common.simulation.prepare import prepare
 from server.checkpoint import Checkpoint
 from server.release import released_generator
-from server.rounds import released_grouping, released_moments
+from server.released import released_grouping
 from tests import toy
 from tests.federation import LocalFederation
 
@@ -56,8 +56,7 @@ def test_a_run_charges_its_steps_and_releases_a_generator(tmp_path, schedule, ro
         spent = vault.site.ledger.spent(plan.privacy.delta)
         assert spent == pytest.approx(epsilon(plan.mechanisms, plan.privacy.delta), rel=1e-6)
         assert spent <= plan.privacy.epsilon
-    grouping, moments = released_grouping(plan, schema, state), released_moments(plan, schema, state)
-    generator = released_generator(plan, schema, state, moments, grouping)
+    generator = released_generator(plan, schema, state)
     made = generator.sample(500, {"diagnosis": "severe"}, seed=0)
     assert set(made.diagnosis) == {"severe"}
     assert (generator.sample(2000, {}, seed=0).smoker == "no").mean() > 0.9
@@ -105,10 +104,10 @@ def test_what_is_opened_is_the_pooled_sum_with_the_planned_noise(tmp_path):
     pooled = Records.of(encode(frame, schema), frame["patient"].to_numpy())
     phi, singles = pairs(schema, plan), histograms(schema)
     grouping = released_grouping(plan, schema, state)
-    codes = Layout.of(schema).to_model(grouping.to_groups(pooled.codes, schema))
+    codes = Layout.of(schema).to_model(grouping.to_groups(pooled.rows, schema))
     shares = len(plan.federation.sites) / plan.federation.shares
     for opened, exact, step in (
-        (state.counts, singles.sum(pooled.codes, pooled.weights), "count"),
+        (state.counts, singles.sum(pooled.rows, pooled.weights), "count"),
         (state.moments, phi.sum(codes, pooled.weights), "measure"),
     ):
         noise = (opened - exact) / (encoding(step, schema, plan).noise_multiplier * shares**0.5)

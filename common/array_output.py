@@ -1,0 +1,82 @@
+"""What is written of generated images and signals; all of it says that it is synthetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .array_generator import ReleasedArrays
+from .arrays import Arrays
+from .errors import ConfigError
+from .modalities import image_output, signal_output
+from .schema import ImageSchema, SignalSchema
+
+_COLUMNS = 10  # of a gallery
+
+
+def write_samples(generator: ReleasedArrays, arrays: Arrays, path: Path) -> None:
+    """Records to a file or folder, by its suffix.
+
+    Images: npz, a PNG grid with a row for each class, or a folder for each class. Signals: npz, Parquet, or a
+    PNG figure. Raises ConfigError for another suffix, StorageError if it cannot be written.
+    """
+    schema, facts = generator.schema, facts_of(generator)
+    if path.suffix == ".png":
+        _write_grid(generator, by_class(arrays, schema.classes), path)
+    elif isinstance(schema, ImageSchema) and path.suffix in (".npz", ""):
+        write = image_output.write_npz if path.suffix else image_output.write_folder
+        write(arrays.values, arrays.labels, schema, path, facts)
+    elif isinstance(schema, SignalSchema) and path.suffix in (".npz", ".parquet"):
+        save = signal_output.write_npz if path.suffix == ".npz" else signal_output.write_parquet
+        save(arrays.values, arrays.labels, schema, path, facts)
+    else:
+        kinds = ".npz, .png or a folder" if isinstance(schema, ImageSchema) else ".npz, .parquet or .png"
+        raise ConfigError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {kinds}")
+
+
+def write_gallery(generator: ReleasedArrays, path: Path, seed: int) -> None:
+    """Samples of every class from the same noise: a row for each class."""
+    label = generator.schema.label
+    rows = [
+        generator.sample(_COLUMNS, {label.name: str(value)}, seed).values[None] for value in label.categories
+    ]
+    _write_grid(generator, np.concatenate(rows), path)
+
+
+def write_interpolation(generator: ReleasedArrays, steps: int, path: Path, seed: int) -> None:
+    """Classes down, from one latent point to another across. Raises ConfigError unless it is a PNG."""
+    if path.suffix != ".png":
+        raise ConfigError("an interpolation is a picture", hint="-o NAME.png")
+    _write_grid(generator, generator.interpolate(steps, seed), path)
+
+
+def by_class(arrays: Arrays, classes: int) -> NDArray[Any]:
+    """The first few records of each class that has any: [classes, columns, channels, ...]."""
+    counts = np.bincount(arrays.labels, minlength=classes)
+    present = np.nonzero(counts)[0]
+    columns = int(min(_COLUMNS, counts[present].min()))
+    rows = [arrays.values[np.nonzero(arrays.labels == label)[0][:columns]] for label in present]
+    return np.stack(rows)
+
+
+def facts_of(generator: ReleasedArrays) -> dict[str, str]:
+    """What a file says of its origin."""
+    facts = generator.facts
+    return {
+        "Plan": facts["plan"],
+        "Epsilon": f"{facts['epsilon']:g}",
+        "Delta": f"{facts['delta']:g}",
+        "Unit": facts["unit"],
+    }
+
+
+def _write_grid(generator: ReleasedArrays, values: NDArray[Any], path: Path) -> None:
+    schema, facts = generator.schema, facts_of(generator)
+    if isinstance(schema, ImageSchema):
+        image_output.write_grid(values, path, facts)
+    else:
+        assert isinstance(schema, SignalSchema)
+        signal_output.figure(values, schema, path, facts)

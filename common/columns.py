@@ -1,0 +1,150 @@
+"""Columns of a table, with public categories and bins."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_CELLS = 128  # of a numeric column whose bins are left open
+
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CategoryColumn(BaseModel):
+    """A column with a fixed list of values.
+
+    categories: all allowed values, in order if ``ordered``; either all text or all integers
+    keep: if given, at most so many categories are modelled one by one; rarer ones form one group, by a noisy
+        histogram
+    missing: whether a value may be absent
+    condition: whether the generator takes this column as an input
+    """
+
+    model_config = _MODEL
+    name: str = Field(min_length=1)
+    kind: Literal["category"] = "category"
+    categories: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
+    ordered: bool = False
+    keep: int | None = Field(default=None, ge=1)
+    missing: bool = False
+    condition: bool = False
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.keep is not None and (self.keep > len(self.categories) - 2 or self.condition):
+            raise ValueError(
+                f"column {self.name}: keep leaves at least two categories to group, and a condition has none"
+            )
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError(f"column {self.name}: a category is listed twice")
+        if "" in self.categories:
+            raise ValueError(f"column {self.name}: an empty value means missing, it cannot be a category")
+        if self.condition and self.missing:
+            raise ValueError(f"column {self.name}: a condition cannot be missing")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Number of codes: the categories, then one for missing if allowed."""
+        return len(self.categories) + self.missing
+
+    @property
+    def groups(self) -> int:
+        """Number of codes the models see."""
+        return self.size if self.keep is None else self.keep + 1 + self.missing
+
+
+class NumberColumn(BaseModel):
+    """A numeric column, cut into public bins.
+
+    bounds: smallest and largest allowed value, in ``unit``
+    decimals: digits after the point; 0 makes an integer column
+    atoms: values with a code of their own (a spike at zero, say)
+    cuts: inner borders of the bins, ascending; a value equal to a cut belongs to the bin above it
+    bins: instead of cuts, how many bins of about equal mass to make at most, from a noisy histogram of public
+        cells
+    scale: how values spread inside a bin when a record is drawn
+    """
+
+    model_config = _MODEL
+    name: str = Field(min_length=1)
+    kind: Literal["number"] = "number"
+    bounds: tuple[float, float]
+    decimals: int = Field(ge=0, le=9)
+    cuts: tuple[float, ...] = ()
+    bins: int | None = Field(default=None, ge=2, le=_CELLS)
+    atoms: tuple[float, ...] = ()
+    scale: Literal["linear", "log"] = "linear"
+    unit: str = ""
+    missing: bool = False
+    condition: Literal[False] = False
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high = self.bounds
+        if (self.bins is None) == (not self.cuts):
+            raise ValueError(f"column {self.name}: give either cuts or bins")
+        if self.bins and (low >= high or self.bins > len(self.borders) + 1):
+            raise ValueError(f"column {self.name}: {self.bins} bins are more than it has cells")
+        borders = (low, *self.cuts, high + 10.0**-self.decimals)  # the last bin includes high
+        if any(a >= b for a, b in pairwise(borders)):
+            raise ValueError(f"column {self.name}: bounds and cuts must ascend, got {borders}")
+        if any(not low <= atom <= high for atom in self.atoms):
+            raise ValueError(f"column {self.name}: an atom lies outside the bounds")
+        if any(round(value, self.decimals) != value for value in (low, high, *self.cuts, *self.atoms)):
+            raise ValueError(f"column {self.name}: bounds, cuts, atoms have at most {self.decimals} decimals")
+        if len(taken := set(self.atoms)) != len(self.atoms):
+            raise ValueError(f"column {self.name}: an atom is listed twice")
+        step = 10.0**-self.decimals
+        for atom in self.atoms:
+            beside = round(atom + step, self.decimals)
+            cut_between = bisect_right(self.borders, atom) < bisect_right(self.borders, beside)
+            if beside > high or beside in taken or cut_between:
+                raise ValueError(
+                    f"column {self.name}: atom {atom:g} leaves no other value above it in its bin"
+                )
+        if self.scale == "log" and low < 0:
+            raise ValueError(f"column {self.name}: a log scale needs bounds of at least 0")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Number of codes: atoms, bins or cells, then one for missing if allowed."""
+        return len(self.atoms) + len(self.borders) + 1 + self.missing
+
+    @property
+    def groups(self) -> int:
+        """Number of codes the models see."""
+        return self.size if self.bins is None else len(self.atoms) + self.bins + self.missing
+
+    @property
+    def borders(self) -> tuple[float, ...]:
+        """Inner borders of the finest intervals that a value is told by: the cuts, or public cells."""
+        return self.cuts if self.bins is None else _cells(self.bounds, self.decimals, self.scale, self.atoms)
+
+
+@cache
+def _cells(
+    bounds: tuple[float, float], decimals: int, scale: str, atoms: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Inner borders of at most ``_CELLS`` cells, equal on the scale; none starts or ends at an atom alone."""
+    low, high = bounds
+    step = 10.0**-decimals
+    parts = [i / _CELLS for i in range(1, _CELLS)]
+    if scale == "log":
+        ratio = (high + 2 * step) / (low + step)
+        raw = [(low + step) * ratio**part - step for part in parts]
+    else:
+        raw = [low + (high + step - low) * part for part in parts]
+    borders = sorted({round(value, decimals) for value in raw} - {low})
+    alone = {edge for atom in atoms for edge in (round(atom + step, decimals),)}
+    return tuple(b for b in borders if low < b <= high and b not in alone)
+
+
+Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]

@@ -1,0 +1,130 @@
+"""What a plan's adversarial phase trains, whichever family it names: one interface, one secure sum.
+
+Every family has two sets of parameters. Records *enter* one of them: ``entered`` gives each record a loss,
+whose gradient is clipped, summed and noised. No record reaches the *free* ones but through what noisy steps
+made of the others: their training is post-processing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..phases import Objective
+from .arrays import ArrayDiscriminator
+from .fakes import Fakes
+from .objective import AnyGenerator, fake_loss, generator_loss, real_loss
+from .pair import Vector, check_length, count, load, to_vector
+from .tabular import Discriminator
+
+
+class Entered(nn.Module):
+    """The networks that records enter: records [B, W] to one loss each [B].
+
+    Nothing in it mixes the rows of a batch, so that a record's gradient is a function of this record and of
+    what was drawn for it. These draws are independent of everything else, so that a record moves a sum by at
+    most one clipped gradient whatever they are: given the draws of the others, which it does not touch.
+    """
+
+    random: torch.Generator
+    """Of what a loss draws (label flips, reparameterisation); nothing here is privacy's noise."""
+
+    def forward(self, records: Tensor) -> Tensor:
+        """Losses [B]."""
+        raise NotImplementedError
+
+    def bound(self) -> None:
+        """What is done to the parameters after each step; nothing, for most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Networks of a plan: generator, those that records enter, and those that none does."""
+
+    generator: AnyGenerator
+    entered: Entered
+    free: nn.Module
+
+    def public_loss(self, fakes: Fakes, count: int) -> tuple[Tensor, float]:
+        """The rest of the loss of ``entered``, which needs no record; and the share of fakes it tells.
+
+        count: how many to generate
+        """
+        raise NotImplementedError
+
+    def free_loss(self, fakes: Fakes, count: int) -> Tensor:
+        """The loss of the free parameters through the fixed others."""
+        raise NotImplementedError
+
+    @property
+    def free_count(self) -> int:
+        """Number of free parameters."""
+        return count(self.free)
+
+    @property
+    def alternates(self) -> bool:
+        """Whether the free parameters have steps of their own."""
+        return self.free_count > 0
+
+    def to_vector(self) -> Vector:
+        """Free parameters, then those that records enter: float32."""
+        return np.concatenate([to_vector(self.free), to_vector(self.entered)])
+
+    def load(self, vector: Vector) -> None:
+        """Set all parameters. Raises MalformedMessageError on another length."""
+        check_length(vector, self.free_count + count(self.entered))
+        load(self.free, vector[: self.free_count])
+        load(self.entered, vector[self.free_count :])
+
+
+class Judged(Entered):
+    """A discriminator with its loss on records."""
+
+    def __init__(self, discriminator: Discriminator | ArrayDiscriminator, objective: Objective) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self._objective = objective
+        self.random = torch.Generator()
+
+    def forward(self, records: Tensor) -> Tensor:
+        """D's loss for each record; with chance ``flips`` the one it would have for a fake."""
+        logits = self.discriminator(records)
+        losses = real_loss(logits, self._objective)
+        if self._objective.flips == 0.0:
+            return losses
+        return torch.where(self.flipped(len(records)), fake_loss(logits, self._objective), losses)
+
+    def flipped(self, count: int) -> Tensor:
+        """Which records are shown as fakes: bool [count], independent draws."""
+        return torch.rand(count, generator=self.random) < self._objective.flips
+
+    def bound(self) -> None:
+        """Clip weights, for ``wasserstein``."""
+        if self._objective.family == "wasserstein":
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.clamp_(-self._objective.weight_limit, self._objective.weight_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Adversarial(Family):
+    """A generator against a discriminator: ``bce``, ``hinge``, ``wasserstein``."""
+
+    entered: Judged
+    objective: Objective
+
+    def public_loss(self, fakes: Fakes, count: int) -> tuple[Tensor, float]:
+        """D's loss on fakes, and how many of them it tells."""
+        with torch.no_grad():
+            batch = fakes(count)
+        logits = self.entered.discriminator(batch)
+        critic = self.objective.family == "wasserstein"  # whose sign says nothing
+        told = 1.0 if critic else float((logits < 0).float().mean())
+        return fake_loss(logits, self.objective).mean(), told
+
+    def free_loss(self, fakes: Fakes, count: int) -> Tensor:
+        """G's loss."""
+        return generator_loss(self.entered.discriminator(fakes(count)), self.objective).mean()

@@ -1,0 +1,82 @@
+"""The two files of a released generator: weights as safetensors, everything else as JSON. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from .errors import ConfigError, MalformedMessageError, SchemaError, StorageError
+from .tables import write_whole
+
+WEIGHTS, DESCRIPTION = "generator.safetensors", "generator.json"
+_WEIGHTS_LIMIT, _DESCRIPTION_LIMIT = 1 << 30, 1 << 24  # bytes
+
+_Release = TypeVar("_Release")
+
+_DAMAGE = (
+    MalformedMessageError,
+    SchemaError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+)
+
+
+def save(folder: Path, generator: nn.Module, description: dict[str, Any]) -> None:
+    """Write weights and description, each whole or not at all. Raises StorageError.
+
+    description: has ``format``; the weights' hash is added
+    """
+    weights = save_tensors(
+        {name: value.contiguous() for name, value in generator.state_dict().items()},
+        metadata={"format": description["format"]},
+    )
+    content = {"weights_sha256": hashlib.sha256(weights).hexdigest(), **description}
+    text = json.dumps(content, indent=2)
+    write_whole(folder / WEIGHTS, lambda path: path.write_bytes(weights))
+    write_whole(folder / DESCRIPTION, lambda path: path.write_text(text, "utf-8"))
+
+
+def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _Release:
+    """What ``build(description, weights)`` makes of a release.
+
+    Raises StorageError if it is absent, damaged or of another version.
+    """
+    try:
+        description = json.loads(_read(folder / DESCRIPTION, _DESCRIPTION_LIMIT))
+        weights = _read(folder / WEIGHTS, _WEIGHTS_LIMIT)
+        if hashlib.sha256(weights).hexdigest() != description.pop("weights_sha256"):
+            raise StorageError(f"{folder / WEIGHTS} is not the file that was released")
+        return build(description, weights)
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"there is no released generator in {folder}",
+            hint="fedcgan demo makes one in demo-release/",
+        ) from error
+    except OSError as error:
+        raise StorageError(f"the generator in {folder} cannot be read: {error.strerror}") from error
+    except _DAMAGE as error:
+        raise StorageError(f"the generator in {folder} is damaged", hint="get the release again") from error
+
+
+def check_format(description: dict[str, Any], expected: str) -> None:
+    """Take the format out of a description. Raises ConfigError on another one."""
+    if description.pop("format") != expected:
+        raise ConfigError("a generator of another version")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if path.stat().st_size > limit:
+        raise StorageError(f"{path} has more than {limit} bytes")
+    return path.read_bytes()

@@ -1,0 +1,62 @@
+"""Networks and sums of a table's plan: sizes that follow from the schema."""
+
+from __future__ import annotations
+
+import math
+
+from .config import SimulationConfig
+from .errors import ConfigError
+from .phases import Measure, Model
+from .schema import TableSchema
+
+_PAIR_POWER = 0.25
+_MOST_CLASSES = 4  # combinations of conditions, up to which all counts are taken separately for each
+_FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
+_MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
+_FIT_STEPS = 800
+
+
+def model(config: SimulationConfig, schema: TableSchema) -> Model:
+    """The networks; the fit's time grows with latents times combinations of conditions."""
+    combinations = math.prod(condition.size for condition in schema.conditions)
+    if combinations * (config.model.latents or _FEWEST_LATENTS) > _MOST_ROWS:
+        raise ConfigError(
+            f"{combinations} combinations of conditions make the fit too large",
+            hint="fewer conditions, or fewer categories in them; they may be ordinary columns",
+        )
+    latents = config.model.latents or max(_FEWEST_LATENTS, _LATENT_ROWS // combinations)
+    given = config.model.given("latent", "generator_hidden", "discriminator_hidden")
+    usual = {"latent": 32, "generator_hidden": (128, 128), "discriminator_hidden": (160, 160)}
+    return Model.model_validate({**usual, **given, "latents": latents})
+
+
+def measure(config: SimulationConfig, schema: TableSchema, noise: float, field_bits: int) -> Measure:
+    """The second sum and the fit."""
+    return Measure(
+        noise_multiplier=noise,
+        split=_split(config, schema),
+        power=_PAIR_POWER,
+        field_bits=field_bits,
+        fit_steps=config.training.fit_steps or _FIT_STEPS,
+        fit_learning_rate=3e-3,
+    )
+
+
+def _split(config: SimulationConfig, schema: TableSchema) -> tuple[str, ...]:
+    """The conditions for whose combinations counts are taken separately."""
+    names = [condition.name for condition in schema.conditions]
+    if config.training.split is None:
+        combinations = math.prod(condition.size for condition in schema.conditions)
+        few = combinations <= _MOST_CLASSES and len(schema.columns) >= len(names) + 2
+        return tuple(names) if few else ()
+    if len(set(config.training.split)) < len(config.training.split):
+        raise ConfigError("training.split: a condition stands twice")
+    if unknown := set(config.training.split) - set(names):
+        raise ConfigError(
+            f"training.split: {sorted(unknown)[0]!r} is no condition", hint="conditions: " + ", ".join(names)
+        )
+    if len(schema.columns) < len(config.training.split) + 2:
+        raise ConfigError(
+            "training.split: at least two columns must remain", hint="split by fewer conditions"
+        )
+    return config.training.split

@@ -1,0 +1,156 @@
+"""What the measure phase released, whatever the modality: everything later phases need of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from common.contributions import array_features, pairs
+from common.modalities.array_features import ArrayFeatures
+from common.modalities.gram import GramFeatures
+from common.modalities.grouping import Grouping
+from common.models.array_loss import ArrayMomentLoss
+from common.models.arrays import ArrayGenerator
+from common.models.objective import FittingLoss
+from common.models.tabular import Generator
+from common.phases import ArrayMeasure, Measure
+from common.plan import Plan
+from common.schema import ArraySchema, Schema
+from common.states import ArrayRoundState, RoundState, StepState
+
+from . import array_fit, fit
+from .checkpoint import Checkpoint
+from .moments import Moments, to_simplex
+from .released import released_grouping, released_moments
+
+Array = NDArray[np.float64]
+
+_ANCHOR_BATCH = 16  # generated records of each class beside the released features
+
+
+class Measured(Protocol):
+    """Released moments, and what is made of them."""
+
+    @property
+    def total(self) -> float:
+        """Estimated number of units."""
+
+    @property
+    def prior(self) -> Array:
+        """Share of each combination of conditions: float64[combinations]."""
+
+    @property
+    def anchor(self) -> FittingLoss:
+        """What holds a generator to the moments in the adversarial phase."""
+
+    def fit(self, generator: Any, epsilon: float) -> None:
+        """Fit the generator to the moments, in place."""
+
+    def step_state(self, entered: NDArray[np.float32]) -> bytes:
+        """What a step of ``every-step`` starts from."""
+
+    def round_state(self, parameters: NDArray[np.float32]) -> bytes:
+        """What a round of ``local`` starts from."""
+
+
+@dataclass(frozen=True)
+class TableMeasured:
+    """Of a table: one-way and two-way moments of grouped codes."""
+
+    plan: Plan
+    features: GramFeatures
+    grouping: Grouping
+    moments: Moments
+
+    @property
+    def total(self) -> float:
+        """Estimated number of units."""
+        return self.moments.total
+
+    @property
+    def prior(self) -> Array:
+        """Share of each combination of conditions."""
+        return self.moments.prior
+
+    @cached_property
+    def anchor(self) -> FittingLoss:
+        """The exact loss on all moments."""
+        return fit.moment_loss(self.moments, self.features)
+
+    def fit(self, generator: Generator, epsilon: float) -> None:
+        """Fit the generator to the moments, in place."""
+        assert isinstance(self.plan.measure, Measure)
+        fit.fit(generator, self.moments, self.features, self.plan.measure, epsilon)
+
+    def step_state(self, entered: NDArray[np.float32]) -> bytes:
+        """Grouping and the parameters that records enter."""
+        return StepState(grouping=self.grouping, entered=entered).to_bytes()
+
+    def round_state(self, parameters: NDArray[np.float32]) -> bytes:
+        """Grouping, networks and moments."""
+        moments = self.moments
+        return RoundState(
+            grouping=self.grouping,
+            parameters=parameters,
+            singles=moments.singles,
+            pairs=moments.pairs,
+            single_precision=moments.single_precision,
+            noise=moments.noise,
+            prior=moments.prior,
+        ).to_bytes()
+
+
+@dataclass(frozen=True)
+class ArrayMeasured:
+    """Of images or signals: the sum of their features by class."""
+
+    plan: Plan
+    features: ArrayFeatures
+    sum: Array
+
+    @cached_property
+    def total(self) -> float:
+        """Estimated number of units."""
+        return max(1.0, float(self.features.counts(self.sum).sum()))
+
+    @cached_property
+    def prior(self) -> Array:
+        """Share of each class."""
+        return to_simplex(self.features.counts(self.sum) / self.total)
+
+    @cached_property
+    def anchor(self) -> FittingLoss:
+        """The loss on all features, by a small batch of each class."""
+        random = torch.Generator().manual_seed(self.plan.seed)
+        return ArrayMomentLoss(self.features, self.sum, _ANCHOR_BATCH, random)
+
+    def fit(self, generator: ArrayGenerator, epsilon: float) -> None:
+        """Fit the generator to the sum, in place."""
+        assert isinstance(self.plan.measure, ArrayMeasure)
+        array_fit.fit(generator, self.sum, self.features, self.plan.measure, epsilon, self.plan.seed)
+
+    def step_state(self, entered: NDArray[np.float32]) -> bytes:
+        """The parameters that records enter."""
+        return StepState(grouping=None, entered=entered).to_bytes()
+
+    def round_state(self, parameters: NDArray[np.float32]) -> bytes:
+        """Networks and the sum."""
+        return ArrayRoundState(parameters=parameters, total=self.sum, prior=self.prior).to_bytes()
+
+
+def measured(plan: Plan, schema: Schema, state: Checkpoint) -> Measured:
+    """What a run whose measure step is open has released."""
+    if isinstance(schema, ArraySchema):
+        assert state.moments is not None
+        return ArrayMeasured(plan, array_features(schema, plan), state.moments)
+    return TableMeasured(
+        plan,
+        pairs(schema, plan),
+        released_grouping(plan, schema, state),
+        released_moments(plan, schema, state),
+    )
