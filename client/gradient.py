@@ -5,23 +5,26 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from opacus.grad_sample import GradSampleModuleFastGradientClipping
+from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
 from opacus.validators import ModuleValidator
 from torch import Tensor
 
 from common.contributions import layout_of
 from common.csprng import Csprng
+from common.modalities.array_layout import ArrayLayout
 from common.modalities.layout import Layout
+from common.modalities.views import views_of
 from common.models.build import new_family
 from common.models.encoding import record_tensor
 from common.models.family import Entered
 from common.models.pair import load
-from common.phases import EveryStep
+from common.phases import ArrayMeasure, EveryStep
 from common.plan import Plan
 from common.records import Rows
 from common.schema import Schema, TableSchema
 from common.states import StepState
 
+_AT_ONCE = 16  # records whose views have their gradients in memory together
 _SAFE = 1 - 1e-9  # what float64 may understate of a norm, or lose in a sum of a million records
 
 
@@ -44,7 +47,12 @@ def sum_of_clipped_grads(
     if start.grouping is not None:
         assert isinstance(schema, TableSchema)
         rows = Layout.of(schema).to_model(start.grouping.to_groups(rows, schema))
-    return clipped_sum(entered.double(), record_tensor(rows, layout).double(), train.max_grad_norm)
+    records = record_tensor(rows, layout).double()
+    if (views := plan.measure.views if isinstance(plan.measure, ArrayMeasure) else None) is None:
+        return clipped_sum(entered.double(), records, train.max_grad_norm)
+    assert isinstance(layout, ArrayLayout)
+    seen = views_of(records, views, layout, entered.random)
+    return clipped_sum_of_views(entered.double(), seen, train.max_grad_norm)
 
 
 def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
@@ -72,3 +80,27 @@ def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDAr
     weights = _SAFE / norms.clamp(min=max_grad_norm)
     gradients = torch.autograd.grad((weights * losses).sum(), list(entered.parameters()))
     return np.asarray(torch.cat([g.flatten() for g in gradients]).numpy(), np.float64)
+
+
+def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
+    """The same where each record has several views, [B, K, W]: their gradients are averaged, then clipped.
+
+    Averaging comes before the bound, so that K views cost what one does (De et al. 2022, section 3.2). Norms
+    of averages have no short cut: gradients are made record by record, a few records at a time.
+    """
+    parameters = list(entered.parameters())
+    total = torch.zeros(sum(parameter.numel() for parameter in parameters), dtype=torch.float64)
+    ModuleValidator.validate(entered, strict=True)
+    wrapped = GradSampleModule(entered, loss_reduction="sum")
+    for start in range(0, len(records), _AT_ONCE):
+        part = records[start : start + _AT_ONCE]
+        wrapped.zero_grad()
+        wrapped(part.flatten(0, 1).requires_grad_()).sum().backward()
+        made: list[Tensor] = [p.grad_sample.flatten(1) for p in parameters]  # type: ignore[attr-defined]
+        each = torch.cat(made, dim=1)
+        means = each.view(len(part), part.shape[1], -1).mean(1)
+        norms = means.norm(dim=1)
+        sound = norms.isfinite()
+        total += (_SAFE / norms[sound].clamp(min=max_grad_norm)) @ means[sound]
+    wrapped.remove_hooks()
+    return np.asarray(total.numpy())

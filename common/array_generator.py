@@ -18,7 +18,8 @@ from . import release_files
 from .arrays import Arrays
 from .errors import SchemaError
 from .modalities.array_layout import ArrayLayout
-from .models.arrays import ArrayGenerator, new_generator
+from .models.array_generator import ArrayGenerator
+from .models.arrays import new_generator
 from .models.encoding import condition_tensor
 from .phases import ArrayModel
 from .schema import ArraySchema, of_kind

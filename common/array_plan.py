@@ -11,18 +11,20 @@ from .schema import ArraySchema, ImageSchema
 
 _MODEL: dict[str, Any] = {"categories": 0, "factors": 0, "generator": "film", "discriminator_width": 16}
 _IMAGE_MODEL: dict[str, Any] = {"latent": 64, "generator_hidden": (256, 256), "generator_width": 256}
-_SIGNAL_MODEL: dict[str, Any] = {"latent": 100, "generator_hidden": (128, 128), "generator_width": 1024}
-_IMAGE_FEATURES = {"coefficients": 12, "features": 2500, "fit_batch": 48}
-_SIGNAL_FEATURES = {"coefficients": 32, "features": 600, "fit_batch": 48}
-_IMAGE_FIT = {"steps": 4000, "rate": 5e-3}
-_SIGNAL_FIT = {"steps": 3000, "rate": 5e-3}
+_SIGNAL_MODEL: dict[str, Any] = {"latent": 100, "generator_hidden": (256, 256), "generator_width": 1024}
+_IMAGE_FEATURES = {"coefficients": 14, "plain": 1500, "windowed": 1500, "fit_batch": 48}
+_SIGNAL_FEATURES = {"coefficients": 64, "plain": 800, "windowed": 1200, "fit_batch": 64}
+_IMAGE_FIT = {"steps": 6000, "rate": 5e-3}
+_SIGNAL_FIT = {"steps": 2000, "rate": 8e-3}
 
 
 def model(config: SimulationConfig, schema: ArraySchema) -> ArrayModel:
     """The networks. Raises ConfigError for codes that no family uses."""
-    given = config.model.given(*ArrayModel.model_fields)
+    given = config.model.given(*(name for name in ArrayModel.model_fields if name != "coefficients"))
     usual = _IMAGE_MODEL if isinstance(schema, ImageSchema) else _SIGNAL_MODEL
-    found = ArrayModel.model_validate({**_MODEL, **usual, **given})
+    features = _IMAGE_FEATURES if isinstance(schema, ImageSchema) else _SIGNAL_FEATURES
+    kept = {"coefficients": config.features.coefficients or features["coefficients"]}
+    found = ArrayModel.model_validate({**_MODEL, **usual, **kept, **given})
     if (found.categories or found.factors) and config.adversarial.family != "infogan":
         raise ConfigError("model: categories and factors are codes of adversarial.family = 'infogan'")
     return found

@@ -103,14 +103,16 @@ class Model(BaseModel):
 class Features(BaseModel):
     """The feature map of images and signals, where it is not the usual one.
 
-    coefficients: frequencies kept of each axis and channel; features: random Fourier features
+    coefficients: frequencies kept of each axis and channel; plain, windowed: random Fourier features of them
+    and of windowed pieces
     fit_batch: generated records of each class in a step of the fit; curriculum: share of the fit's steps in
     which higher frequencies come in one after the other
     """
 
     model_config = _MODEL
     coefficients: int | None = Field(default=None, ge=2, le=128)
-    features: int | None = Field(default=None, ge=0, le=65536)
+    plain: int | None = Field(default=None, ge=0, le=65536)
+    windowed: int | None = Field(default=None, ge=0, le=65536)
     fit_batch: int | None = Field(default=None, ge=2)
     curriculum: float = Field(default=0.0, ge=0, lt=1)
 

@@ -34,6 +34,7 @@ class ArrayModel(BaseModel):
 
     latent: dimension of the noise; ``categories`` + ``factors`` of it are codes (InfoGAN): a one-hot choice
     and uniform numbers
+    coefficients: frequencies of each axis and channel that ``film`` writes
     generator: ``film``, dense layers of ``generator_hidden``; or ``convolutional``, ``generator_width`` maps
     at first; discriminator_width: maps after the first strided convolution, also of encoders
     """
@@ -42,6 +43,7 @@ class ArrayModel(BaseModel):
     latent: int = Field(ge=1, le=4096)
     categories: int = Field(ge=0, le=256)
     factors: int = Field(ge=0, le=256)
+    coefficients: int = Field(ge=2, le=128)
     generator: Literal["film", "convolutional"]
     generator_hidden: tuple[Width, ...] = Field(min_length=1, max_length=6)
     generator_width: int = Field(ge=16, le=4096)
@@ -130,7 +132,8 @@ class ArrayMeasure(BaseModel):
     """The sum of a bounded feature map of images or signals, by class; and the fit to it.
 
     noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
-    coefficients: frequencies kept of each axis and channel; features: random Fourier features
+    coefficients: frequencies kept of each axis and channel; plain, windowed: random Fourier features of them
+    and of windowed pieces
     views: of each record, none for signals
     fit_steps: generator steps on the released sum (post-processing); fit_batch: generated records of each
     class in a step
@@ -140,7 +143,8 @@ class ArrayMeasure(BaseModel):
     model_config = _MODEL
     noise_multiplier: float = Field(gt=0)
     coefficients: int = Field(ge=2, le=128)
-    features: int = Field(ge=0, le=65536)
+    plain: int = Field(ge=0, le=65536)
+    windowed: int = Field(ge=0, le=65536)
     views: Views | None
     field_bits: int = Field(ge=8, le=28)
     fit_steps: int = Field(ge=1, lt=2**31)

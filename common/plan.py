@@ -12,12 +12,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .continuation import Continues, in_the_eyes, views
 from .crypto.packing import Packing
 from .crypto.parameters import MOST_HOLDERS, MOST_SITES, Noise, check
 from .errors import ConfigError
 from .phases import AnyMeasure, AnyModel, Count, EveryStep, Train
-from .privacy.integer_noise import seen
-from .privacy.mechanism import Mechanism, SampledGaussian, Unit
+from .privacy.mechanism import Mechanism, Unit
 from .toml_file import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -134,7 +134,10 @@ class Federation(BaseModel):
 
 
 class Privacy(BaseModel):
-    """The promise: (epsilon, delta) for one unit, against everybody else with ``collusion`` sites' help."""
+    """The promise: (epsilon, delta) for one unit, against everybody else with ``collusion`` sites' help.
+
+    Of a continued run, for everything that its release rests on.
+    """
 
     model_config = _MODEL
     epsilon: float = Field(gt=0)
@@ -148,7 +151,8 @@ class Plan(BaseModel):
     run: a name that no other run has; schema_hash: of the agreed schema; count: none for
     images and signals; train: none, and the fitted generator is released; min_records, max_records: units
     (records, or subjects) that a site must hold to take part, public bounds; seed: of the initial weights
-    and of everything the coordinator draws, never of noise
+    and of everything the coordinator draws, never of noise; continues: a finished run whose sums the new ones
+    are added to, none for a run of its own
     """
 
     model_config = _MODEL
@@ -164,6 +168,7 @@ class Plan(BaseModel):
     min_records: int = Field(ge=1, lt=2**31)
     max_records: int = Field(ge=1, lt=2**31)
     seed: int = Field(ge=0, lt=2**31)
+    continues: Continues | None
 
     @property
     def hash(self) -> str:
@@ -200,11 +205,19 @@ class Plan(BaseModel):
 
     @property
     def mechanisms(self) -> list[Mechanism]:
-        """Everything a site will be charged for, in order."""
+        """Everything a site will be charged for in this run, in order."""
         return list(self.steps.values())
 
     def charged(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
-        """What everything up to round ``rounds`` really cost; attempts: at steps that were tried again."""
+        """What everything up to round ``rounds`` really cost, the runs it continues included.
+
+        attempts: at steps that were tried again
+        """
+        earlier = self.continues.mechanisms if self.continues else []
+        return [*earlier, *self.charged_here(attempts, rounds)]
+
+    def charged_here(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
+        """The same of this run alone."""
         done = list(self.steps.items())[: len(self.steps) - self.rounds + rounds]
         return [mechanism for step, mechanism in done for _ in range(attempts.get(step, 1))]
 
@@ -215,28 +228,24 @@ class Plan(BaseModel):
         released: only what is published; curious_site: one site, which knows its share; collusion: as many
         sites as the plan allows for; all_others: everybody but one site, were the encryption of no use
         """
-        least = self.federation.min_contributors
-        return {
-            "released": least,
-            "curious_site": least - 1,
-            "collusion": self.federation.shares,
-            "all_others": 1,
-        }
+        return views(self.federation.min_contributors, self.federation.collusion)
 
     def seen(self, mechanisms: Iterable[Mechanism], honest: int) -> list[Mechanism]:
-        """The same mechanisms in the eyes of somebody for whom ``honest`` shares of noise are unknown.
+        """This run's mechanisms in the eyes of somebody for whom ``honest`` shares of noise are unknown.
 
         Schedule ``local`` puts the whole noise of DP-SGD into every site's update: it looks the same to all.
         """
-        local = self.train is not None and not isinstance(self.train, EveryStep)
-        return [
-            m
-            if local and isinstance(m, SampledGaussian)
-            else m.model_copy(
-                update={"noise_multiplier": seen(m.noise_multiplier, self.federation.shares, honest)}
-            )
-            for m in mechanisms
-        ]
+        return in_the_eyes(mechanisms, self.federation.shares, honest, self.whole)
+
+    def charged_in_view(self, view: str, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
+        """``charged`` in the eyes of one of ``views``, the runs it continues included."""
+        earlier = self.continues.seen(view) if self.continues else []
+        return [*earlier, *self.seen(self.charged_here(attempts, rounds), self.views[view])]
+
+    @property
+    def whole(self) -> bool:
+        """Whether DP-SGD's noise is whole at every site: schedule ``local``."""
+        return self.train is not None and not isinstance(self.train, EveryStep)
 
     def packing(self, field_bits: int, count: int) -> Packing:
         """How ``count`` values of this federation travel."""

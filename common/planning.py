@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from . import array_plan, table_plan
 from .config import SimulationConfig
+from .continuation import Continues
 from .contributions import NoisySum, array_features, encoding, histograms
 from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
-from .modalities.array_features import COUNT_WEIGHT
 from .phases import Count, EveryStep, Local, Objective, Train
 from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
-from .privacy.accounting import calibrate, check_target, epsilon
+from .privacy.accounting import calibrate, check_target, epsilon, rounded_up
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
 from .protocol.messages import LARGEST
 from .schema import ArraySchema, Schema, TableSchema
@@ -46,9 +46,16 @@ def stand_in(config: SimulationConfig) -> Federation:
     return federation_of(config, Party(name="coordinator", identity=f"{0:064x}"), sites)
 
 
-def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, run: str) -> Plan:
+def make_plan(
+    config: SimulationConfig,
+    schema: Schema,
+    federation: Federation,
+    run: str,
+    continues: Continues | None = None,
+) -> Plan:
     """The plan of a configuration.
 
+    continues: the configured epsilon is then of this run alone, the plan's that of everything together
     Raises PrivacyTargetError if the target cannot be met, HeadroomError if its sums could not be opened
     exactly, would lose precision to rounding, or are too long for a message.
     """
@@ -65,11 +72,20 @@ def make_plan(config: SimulationConfig, schema: Schema, federation: Federation, 
         min_records=training.records_per_site,
         max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
         seed=config.seed,
+        continues=continues,
     )
     _check_signal(draft, schema)
     plan = _narrowed(draft, schema)
     _check_size(plan, schema)
-    return plan
+    return _promising_all(plan)
+
+
+def _promising_all(plan: Plan) -> Plan:
+    """The same plan; of a continued run, with the epsilon of everything that its release will rest on."""
+    if plan.continues is None:
+        return plan
+    together = rounded_up(epsilon(plan.charged({}, plan.rounds), plan.privacy.delta))
+    return plan.model_copy(update={"privacy": plan.privacy.model_copy(update={"epsilon": together})})
 
 
 def _modality(
@@ -173,7 +189,7 @@ def _check_signal(plan: Plan, schema: Schema) -> None:
         first, singles = plan.count.mechanism, histograms(schema)
         weight = float(np.sum(singles.weights**2 / np.array(singles.sizes)) ** 0.5)
     else:
-        first, weight = plan.measure.mechanism, COUNT_WEIGHT / math.sqrt(array_features(schema, plan).classes)
+        first, weight = plan.measure.mechanism, 1 / array_features(schema, plan).count_noise
     needed = _LEAST_SIGNAL / (units * weight)
     if first.noise_multiplier * needed <= 1.0:
         return

@@ -1,4 +1,4 @@
-"""The two files of a released generator: weights as safetensors, everything else as JSON. No pickle."""
+"""The files of a release: weights and noisy sums as safetensors, everything else as JSON. No pickle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import nn
 from .errors import ConfigError, MalformedMessageError, SchemaError, StorageError
 from .tables import write_whole
 
-WEIGHTS, DESCRIPTION = "generator.safetensors", "generator.json"
-_WEIGHTS_LIMIT, _DESCRIPTION_LIMIT = 1 << 30, 1 << 24  # bytes
+WEIGHTS, DESCRIPTION, SUMS = "generator.safetensors", "generator.json", "sums.safetensors"
+_WEIGHTS_LIMIT, _DESCRIPTION_LIMIT, _SUMS_LIMIT = 1 << 30, 1 << 24, 1 << 32  # bytes
 
 _Release = TypeVar("_Release")
 
@@ -68,6 +68,24 @@ def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _R
         raise StorageError(f"the generator in {folder} cannot be read: {error.strerror}") from error
     except _DAMAGE as error:
         raise StorageError(f"the generator in {folder} is damaged", hint="get the release again") from error
+
+
+def save_sums(folder: Path, sums: bytes) -> None:
+    """Write the noisy sums that the generator was fitted to, whole or not at all. Raises StorageError."""
+    write_whole(folder / SUMS, lambda path: path.write_bytes(sums))
+
+
+def load_sums(folder: Path, expected: str) -> bytes:
+    """The released sums. Raises StorageError if absent, or not those with the SHA-256 ``expected``."""
+    try:
+        sums = _read(folder / SUMS, _SUMS_LIMIT)
+    except OSError as error:
+        raise StorageError(
+            f"the noisy sums {folder / SUMS} cannot be read: {error.strerror}", hint="get the release again"
+        ) from error
+    if hashlib.sha256(sums).hexdigest() != expected:
+        raise StorageError(f"{folder / SUMS} is not the file that was released", hint="get the release again")
+    return sums
 
 
 def check_format(description: dict[str, Any], expected: str) -> None:

@@ -74,7 +74,7 @@ def step(
     random = torch.Generator().manual_seed(seed * 1_000_003 + number)
     fakes = Fakes(family.generator, layout, measured.prior, random)
     family.entered.zero_grad()
-    public, told = family.public_loss(fakes, train.fakes)
+    public, told = family.public_loss(fakes, train.fakes, train.max_grad_norm)
     if not family.alternates:  # then records enter the generator, too
         public = public + train.anchor * measured.anchor(family.generator)
     public.backward()  # type: ignore[no-untyped-call]

@@ -32,6 +32,13 @@ app.add_typer(schema_app, name="schema")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+Continue = Annotated[
+    Path | None,
+    typer.Option(
+        "--continue",
+        help="A finished release: the configured records are new ones of its sites, and join it.",
+    ),
+]
 
 
 @app.command()
@@ -52,6 +59,7 @@ def demo(
     _simulate(settings, frame, schema, out, resume, as_json)
 
 
+@app.command("run")
 @app.command()
 def simulate(
     config: Annotated[Path, typer.Argument(help="TOML file; see docs/simulate.md.")],
@@ -60,10 +68,11 @@ def simulate(
     prepare_only: Annotated[
         bool, typer.Option("--prepare-only", help="Make the sites' folders and the plan, do not run.")
     ] = False,
+    earlier: Continue = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Run a federation over your own table on this machine."""
+    """Run a simulated federation over your own records on this machine. `run` and `simulate` are the same."""
     from common.config import SimulationConfig
 
     settings = SimulationConfig.load(config)
@@ -75,13 +84,14 @@ def simulate(
     if prepare_only:
         from common.simulation.prepare import prepare
 
-        from .simulate import run_folder
+        from .simulate import continued, run_folder
 
-        run = prepare(settings, frame, schema, run_folder(out))
+        before = None if earlier is None else continued(earlier, out)
+        run = prepare(settings, frame, schema, run_folder(out), before)
         facts = {"folder": str(run.folder), "plan": run.plan.hash, "sites": run.plan.federation.names}
         print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
         return
-    _simulate(settings, frame, schema, out, resume, as_json)
+    _simulate(settings, frame, schema, out, resume, as_json, earlier)
 
 
 def _engine(name: str) -> str:
@@ -97,13 +107,14 @@ def _simulate(
     out: Path,
     resume: bool,
     as_json: bool,
+    earlier: Path | None = None,
 ) -> None:
     from .progress import shown
     from .simulate import simulate as run
     from .summary import print_summary
 
     with shown(settings.privacy.epsilon, quiet=as_json):
-        outcome = run(settings, data, schema, out, resume)
+        outcome = run(settings, data, schema, out, resume, earlier=earlier)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 
 

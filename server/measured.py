@@ -14,8 +14,8 @@ from common.contributions import array_features, pairs
 from common.modalities.array_features import ArrayFeatures
 from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
+from common.models.array_generator import ArrayGenerator
 from common.models.array_loss import ArrayMomentLoss
-from common.models.arrays import ArrayGenerator
 from common.models.objective import FittingLoss
 from common.models.tabular import Generator
 from common.phases import ArrayMeasure, Measure
@@ -25,8 +25,9 @@ from common.states import ArrayRoundState, RoundState, StepState
 
 from . import array_fit, fit
 from .checkpoint import Checkpoint
+from .continued import pooled
 from .moments import Moments, to_simplex
-from .released import released_grouping, released_moments
+from .released import own_moments, released_grouping, released_moments
 
 Array = NDArray[np.float64]
 
@@ -143,14 +144,64 @@ class ArrayMeasured:
         return ArrayRoundState(parameters=parameters, total=self.sum, prior=self.prior).to_bytes()
 
 
+@dataclass(frozen=True)
+class Continued:
+    """In the adversarial phase of a continued run: moments of all records, units and classes of the new ones.
+
+    Only new records enter training, so fakes beside them have their classes.
+    """
+
+    all: Measured
+    new: Measured
+
+    @property
+    def total(self) -> float:
+        """Estimated number of new units."""
+        return self.new.total
+
+    @property
+    def prior(self) -> Array:
+        """Share of each combination of conditions among the new."""
+        return self.new.prior
+
+    @property
+    def anchor(self) -> FittingLoss:
+        """To the moments of all."""
+        return self.all.anchor
+
+    def fit(self, generator: Any, epsilon: float) -> None:
+        """To the moments of all."""
+        self.all.fit(generator, epsilon)
+
+    def step_state(self, entered: NDArray[np.float32]) -> bytes:
+        """What a step of ``every-step`` starts from."""
+        return self.all.step_state(entered)
+
+    def round_state(self, parameters: NDArray[np.float32]) -> bytes:
+        """What a round of ``local`` starts from; a table's prior belongs to its moments, those of all."""
+        if isinstance(self.all, ArrayMeasured):
+            return ArrayRoundState(parameters=parameters, total=self.all.sum, prior=self.prior).to_bytes()
+        return self.all.round_state(parameters)
+
+
 def measured(plan: Plan, schema: Schema, state: Checkpoint) -> Measured:
-    """What a run whose measure step is open has released."""
+    """What a run whose measure step is open has released, with the runs it continues."""
+    if isinstance(schema, ArraySchema):
+        moments, _ = pooled(plan, schema, state)
+        return ArrayMeasured(plan, array_features(schema, plan), moments)
+    return _table(plan, schema, state, released_moments(plan, schema, state))
+
+
+def trained_on(plan: Plan, schema: Schema, state: Checkpoint) -> Measured:
+    """The same as the adversarial phase takes it."""
+    everything = measured(plan, schema, state)
+    if plan.continues is None:
+        return everything
     if isinstance(schema, ArraySchema):
         assert state.moments is not None
-        return ArrayMeasured(plan, array_features(schema, plan), state.moments)
-    return TableMeasured(
-        plan,
-        pairs(schema, plan),
-        released_grouping(plan, schema, state),
-        released_moments(plan, schema, state),
-    )
+        return Continued(everything, ArrayMeasured(plan, array_features(schema, plan), state.moments))
+    return Continued(everything, _table(plan, schema, state, own_moments(plan, schema, state)))
+
+
+def _table(plan: Plan, schema: Schema, state: Checkpoint, moments: Moments) -> TableMeasured:
+    return TableMeasured(plan, pairs(schema, plan), released_grouping(plan, schema, state), moments)

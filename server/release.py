@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pandas as pd
@@ -9,9 +10,10 @@ import pandas as pd
 from common.array_generator import ReleasedArrays
 from common.arrays import Arrays
 from common.contributions import layout_of
+from common.earlier import FACT, fact
 from common.errors import ProtocolError
 from common.generator import ReleasedGenerator
-from common.models.arrays import ArrayGenerator
+from common.models.array_generator import ArrayGenerator
 from common.models.pair import Pair, load
 from common.models.tabular import Generator
 from common.phases import ArrayModel, Model
@@ -22,13 +24,17 @@ from common.schema import ArraySchema, Schema, TableSchema
 
 from .checkpoint import Checkpoint
 from .measured import TableMeasured, measured
+from .released import released_sums
 
 _FEWEST_RECORDS = 10_000  # so that figures are the generator's, not those of a small sample
 _MOST_VALUES = 1 << 28  # of all synthetic images or signals together
 
 
 def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Released:
-    """The averaged generator of a finished run, with the released prior of its conditions."""
+    """The averaged generator of a finished run, with the released prior of its conditions.
+
+    It names the file of ``sums_file``, which lies beside it.
+    """
     if state.average is None or state.rounds_done < plan.rounds:
         raise ProtocolError("the run is not finished", hint="resume it first")
     found = measured(plan, schema, state)
@@ -40,6 +46,7 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Release
         "unit": plan.privacy.unit,
         "plan": plan.hash,
         "records_estimated": round(found.total),
+        FACT: fact(plan, state.attempts, hashlib.sha256(sums_file(plan, schema, state)).hexdigest()),
     }
     if isinstance(schema, ArraySchema):
         assert isinstance(plan.model, ArrayModel)
@@ -50,6 +57,11 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Release
     assert isinstance(generator, Generator)
     assert isinstance(found, TableMeasured)
     return ReleasedGenerator(schema, plan.model, generator, found.prior, found.grouping, facts)
+
+
+def sums_file(plan: Plan, schema: Schema, state: Checkpoint) -> bytes:
+    """The noisy sums of a finished run and of those it continues, to which a later run can add its own."""
+    return released_sums(plan, schema, state).to_bytes()
 
 
 def synthetic_records(generator: ReleasedGenerator, seed: int) -> pd.DataFrame:

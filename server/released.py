@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from common.contributions import histograms, pairs
+from common.earlier import own_noise, sum_noise
 from common.modalities.grouping import Grouping
 from common.plan import Plan
 from common.schema import Schema, TableSchema
 
 from .checkpoint import Checkpoint
+from .continued import Array, Sums, earlier_sums, pooled
 from .moments import Moments, estimate, one_way
 
 
 def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping:
-    """How codes are grouped in a run whose count step is open."""
+    """How codes are grouped in a run whose count step is open; as in the run it continues, if any."""
+    before = earlier_sums(plan, schema, state)
+    if before is not None and before.grouping is not None:
+        return before.grouping
     assert state.counts is not None
     assert plan.count is not None
     assert isinstance(schema, TableSchema)
@@ -23,11 +28,36 @@ def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping
 
 
 def released_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
-    """The moments of a run whose measure step is open."""
+    """The moments of a run whose measure step is open, and of those it continues."""
+    moments, counts = pooled(plan, schema, state)
+    return _moments(plan, schema, state, moments, counts, sum_noise(plan))
+
+
+def own_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
+    """The same of this run's records alone."""
     assert state.moments is not None
-    assert state.counts is not None
-    assert plan.count is not None
+    return _moments(plan, schema, state, state.moments, state.counts, own_noise(plan))
+
+
+def released_sums(plan: Plan, schema: Schema, state: Checkpoint) -> Sums:
+    """What a later run can add its own sums to."""
+    moments, counts = pooled(plan, schema, state)
+    grouping = released_grouping(plan, schema, state) if isinstance(schema, TableSchema) else None
+    return Sums(moments, counts, grouping)
+
+
+def _moments(
+    plan: Plan,
+    schema: Schema,
+    state: Checkpoint,
+    moments: Array,
+    counts: Array | None,
+    noise: tuple[float | None, float],
+) -> Moments:
+    """Moments of opened sums. noise: of the counts and of the moments, relative to their sensitivity."""
+    count_noise, measure_noise = noise
+    assert counts is not None
+    assert count_noise is not None
     assert isinstance(schema, TableSchema)
     phi, grouping = pairs(schema, plan), released_grouping(plan, schema, state)
-    singles = one_way(state.counts, plan.count.noise_multiplier, grouping, schema, phi)
-    return estimate(state.moments, phi, plan.measure.noise_multiplier, singles)
+    return estimate(moments, phi, measure_noise, one_way(counts, count_noise, grouping, schema, phi))

@@ -25,15 +25,15 @@ from common.models.pair import to_vector
 from common.phases import EveryStep
 from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
-from common.schema import Schema
+from common.schema import ArraySchema, Schema
 from common.states import MeasureState
 
-from . import adversary
+from . import adversary, watch
 from .aggregation import SecureSum
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
-from .measured import Measured, measured
+from .measured import Measured, measured, trained_on
 from .opening import PendingSum
 from .released import released_grouping
 
@@ -113,6 +113,14 @@ class Coordinator:
         self._checkpoint.parameters = self._family.to_vector()
         self._checkpoint.average = to_vector(self._family.generator)
         self._checkpoint.save()
+        self._look("fit")
+
+    def _look(self, step: str) -> None:
+        """Leave samples and alarms of images or signals beside the checkpoint."""
+        state = self._checkpoint
+        if isinstance(self._schema, ArraySchema) and state.average is not None:
+            prior, folder = self.measured.prior, state.path.parent
+            watch.look(folder, step, self._plan, self._schema, state.average, prior, state.adversary)
 
     def _train(self, number: int) -> None:
         with self._phase("train"):
@@ -124,6 +132,8 @@ class Coordinator:
             emit("train", number, self._plan.rounds, self._spent(number))
         self._checkpoint.rounds_done = number
         self._checkpoint.save()
+        if watch.due(number, self._plan.rounds):
+            self._look(train_step(number))
 
     def _step(self, number: int, train: EveryStep) -> None:
         """One step of D from a secure sum of gradients, and steps of G."""
@@ -139,7 +149,7 @@ class Coordinator:
             number,
             family,
             layout_of(self._schema),
-            self.measured,
+            self._trained_on,
             train,
             self._plan.seed,
         )
@@ -151,7 +161,7 @@ class Coordinator:
         assert state.parameters is not None
         assert state.average is not None
         assert train is not None
-        shared = self.measured.round_state(state.parameters)
+        shared = self._trained_on.round_state(state.parameters)
         total, contributors = self._opened(train_step(number), shared)
         state.parameters = (state.parameters + total / contributors).astype(np.float32)
         generator = state.parameters[: len(state.average)]
@@ -162,6 +172,10 @@ class Coordinator:
     def measured(self) -> Measured:
         """What the measure phase released, made consistent."""
         return measured(self._plan, self._schema, self._checkpoint)
+
+    @cached_property
+    def _trained_on(self) -> Measured:
+        return trained_on(self._plan, self._schema, self._checkpoint)
 
     @cached_property
     def _family(self) -> Family:

@@ -14,19 +14,22 @@ from common import array_output
 from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
+from common.errors import ConfigError
 from common.events import emit
 from common.generator import ReleasedGenerator
+from common.release_files import save_sums
 from common.released import Released
 from common.schema import Schema
 from common.simulation import engines
 from common.simulation.array_report import array_quality
+from common.simulation.carried import Before
 from common.simulation.holdings import read_holdings
 from common.simulation.prepare import Run, prepare
 from common.simulation.report import Costs, build, table_quality
 from common.tables import write_table, write_whole
 
 from .checkpoint import Checkpoint
-from .release import released_generator, synthetic_arrays, synthetic_records
+from .release import released_generator, sums_file, synthetic_arrays, synthetic_records
 
 
 def run_folder(out: Path) -> Path:
@@ -52,21 +55,35 @@ def load_inputs(config: SimulationConfig, folder: Path) -> tuple[Data, Schema]:
     return read_holdings(folder / config.data.table, schema), schema
 
 
-def simulate(config: SimulationConfig, data: Data, schema: Schema, out: Path, resume: bool) -> Outcome:
+def simulate(
+    config: SimulationConfig,
+    data: Data,
+    schema: Schema,
+    out: Path,
+    resume: bool,
+    *,
+    earlier: Path | None = None,
+    scored: bool = True,
+) -> Outcome:
     """Run a federation over ``data`` and write the release to ``out``.
 
     The run folder beside it is made anew unless ``resume``; then what was finished is not repeated.
+    earlier: a release to continue with ``data`` at the same sites; its run folder lies beside it
+    scored: whether to compare synthetic images and signals with real ones, which takes a while
     """
     start = time.perf_counter()
     stopwatch.seconds.clear()
     folder = run_folder(out)
     emit("prepare", 0, 1, 0.0)
-    run = Run.open(folder, config) if resume else prepare(config, data, schema, folder)
+    before = None if earlier is None else continued(earlier, out)
+    run = Run.open(folder, config) if resume else prepare(config, data, schema, folder, before)
+    _check_resumed(run, before)
     engines.run(config.engine, folder, len(run.plan.federation.sites))
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
     emit("release", 0, 1, run.plan.privacy.epsilon)
     generator = released_generator(run.plan, run.schema, state)
-    quality = _written(generator, run, config, out)
+    quality = _written(generator, run, config, out, scored)
+    save_sums(out, sums_file(run.plan, run.schema, state))
     generator.save(out)
     report = build(run, quality, _costs(config, state, start))
     report["trouble"] = [asdict(one) for one in state.trouble]
@@ -77,7 +94,27 @@ def simulate(config: SimulationConfig, data: Data, schema: Schema, out: Path, re
     return Outcome(out, report, example)
 
 
-def _written(generator: Released, run: Run, config: SimulationConfig, out: Path) -> dict[str, Any]:
+def continued(release: Path, out: Path) -> Before:
+    """The run to continue. Raises StorageError; ConfigError if ``out`` would overwrite it."""
+    if out.resolve() == release.resolve():
+        raise ConfigError(
+            f"{out} is the release to continue, which stays as it is", hint="another folder with --out"
+        )
+    return Before.open(release, run_folder(release))
+
+
+def _check_resumed(run: Run, before: Before | None) -> None:
+    """Raise ConfigError if a run to resume continues another release than the one named."""
+    continues = run.plan.continues
+    if before is not None and (continues is None or continues.runs[-1].plan != before.earlier.plan):
+        raise ConfigError(
+            f"the run to resume does not continue {before.earlier.folder}", hint="start without --resume"
+        )
+
+
+def _written(
+    generator: Released, run: Run, config: SimulationConfig, out: Path, scored: bool
+) -> dict[str, Any]:
     """Write synthetic records to the release; what they score."""
     if isinstance(generator, ReleasedGenerator):
         table = synthetic_records(generator, run.plan.seed)
@@ -86,7 +123,7 @@ def _written(generator: Released, run: Run, config: SimulationConfig, out: Path)
     arrays = synthetic_arrays(generator, run.plan.seed)
     array_output.write_samples(generator, arrays, out / "synthetic.npz")
     array_output.write_gallery(generator, out / "gallery.png", run.plan.seed)
-    return array_quality(run, arrays, generator.prior)
+    return array_quality(run, arrays, generator.prior) if scored else {}
 
 
 def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:

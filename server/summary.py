@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 
 from common.columns import CategoryColumn
-from common.schema import TableSchema
+from common.schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 from common.terminal import output
 
 from .simulate import Outcome, run_folder
@@ -14,17 +16,8 @@ from .simulate import Outcome, run_folder
 def print_summary(outcome: Outcome) -> None:
     """The report's main figures, where everything lies, and the next command."""
     r = outcome.report
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "synthetic", "real", "meaning"):
-        table.add_column(heading, style="dim" if heading == "meaning" else None)
-    table.add_row("1-way TVD", f"{r['tvd1']:.4f}", f"{r['tvd1_real']:.4f}", "distance to held-out people")
-    table.add_row("2-way TVD", f"{r['tvd2']:.4f}", f"{r['tvd2_real']:.4f}", "lower is better")
-    if r["tstr_auc"] is not None:
-        table.add_row(
-            "AUC", f"{r['tstr_auc']:.3f}", f"{r['trtr_auc']:.3f}", "of boosting, on held-out people"
-        )
     output.print()
-    output.print(table)
+    output.print(_table_scores(r) if "tvd1" in r else _array_scores(r))
     share = "" if r["encryption_share"] is None else f", encryption {r['encryption_share']:.1%} of it"
     output.print(
         f"\nε = {r['epsilon']:.3f}, δ = {r['delta']:g} ({r['unit']}) · {len(r['sites'])} sites, "
@@ -34,10 +27,12 @@ def print_summary(outcome: Outcome) -> None:
     )
     for one in r["trouble"]:
         output.print(f"[yellow]{one['site']}[/] in {one['step']}: {one['code']}", highlight=False)
+    for alarm in r.get("alarms", ()):
+        where = "" if alarm["class"] is None else f" in class {alarm['class']}"
+        output.print(f"[yellow]{alarm['kind']}[/]{where}: {alarm['advice']}", highlight=False)
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
-        f"  synthetic.csv           {r['records']['synthetic']} records\n"
-        "  generator.safetensors   the conditional generator, described by generator.json\n"
+        _files(r) + "  generator.safetensors   the conditional generator, described by generator.json\n"
         "  report.json             all numbers; docs/report.md says what each means\n"
         f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
         highlight=False,
@@ -45,13 +40,60 @@ def print_summary(outcome: Outcome) -> None:
     output.print("\nNext:", _next_command(outcome), highlight=False, soft_wrap=True)
 
 
+def _files(r: dict[str, Any]) -> str:
+    """The files that hold synthetic records."""
+    if "tvd1" in r:
+        return f"  synthetic.csv           {r['records']['synthetic']} records\n"
+    return (
+        f"  synthetic.npz           {r['records']['synthetic']} records, marked as synthetic\n"
+        "  gallery.png             samples, a row for each class\n"
+    )
+
+
+def _scores() -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "synthetic", "real", "meaning"):
+        table.add_column(heading, style="dim" if heading == "meaning" else None)
+    return table
+
+
+def _array_scores(r: dict[str, Any]) -> Table:
+    """Of images and signals."""
+    table = _scores()
+    for key, name in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
+        meaning = "of a classifier, on held-out records"
+        table.add_row(name, f"{r[key]:.3f}", f"{r[key + '_real']:.3f}", meaning)
+    if "domain_fid" in r:
+        meaning = "Fréchet distance in a small network's features"
+        table.add_row("domain FID", f"{r['domain_fid']:.2f}", f"{r['domain_fid_real']:.2f}", meaning)
+    return table
+
+
+def _table_scores(r: dict[str, Any]) -> Table:
+    """Of tables."""
+    table = _scores()
+    table.add_row("1-way TVD", f"{r['tvd1']:.4f}", f"{r['tvd1_real']:.4f}", "distance to held-out people")
+    table.add_row("2-way TVD", f"{r['tvd2']:.4f}", f"{r['tvd2_real']:.4f}", "lower is better")
+    if r["tstr_auc"] is not None:
+        table.add_row(
+            "AUC", f"{r['tstr_auc']:.3f}", f"{r['trtr_auc']:.3f}", "of boosting, on held-out people"
+        )
+    return table
+
+
 def _next_command(outcome: Outcome) -> str:
+    if "tvd1" not in outcome.report:
+        return f"fedcgan sample --from {outcome.folder} --interpolate 10 -o between.png"
     wheres = " ".join(f"--where {name}={value}" for name, value in outcome.example.items())
     return f"fedcgan sample --from {outcome.folder} --n 10 {wheres}"
 
 
-def print_schema(schema: TableSchema) -> None:
+def print_schema(schema: Schema) -> None:
     """A schema as a table."""
+    if isinstance(schema, ArraySchema):
+        _print_array_schema(schema)
+        return
+    assert isinstance(schema, TableSchema)
     table = Table(title=f"{schema.name}  ({schema.hash[:12]})", box=None, pad_edge=False)
     for heading in ("column", "kind", "codes", "missing", "condition", "values"):
         table.add_column(heading)
@@ -62,4 +104,19 @@ def print_schema(schema: TableSchema) -> None:
             values = f"{column.bounds[0]:g} … {column.bounds[1]:g} {column.unit}"
         flags = ("yes" if flag else "" for flag in (column.missing, column.condition))
         table.add_row(column.name, column.kind, str(column.size), *flags, values)
+    output.print(table)
+
+
+def _print_array_schema(schema: ArraySchema) -> None:
+    table = Table(title=f"{schema.name}  ({schema.hash[:12]})", box=None, pad_edge=False, show_header=False)
+    if isinstance(schema, ImageSchema):
+        table.add_row("images", f"{schema.size} x {schema.size} pixels, {schema.channels} channel(s), 8 bits")
+    if isinstance(schema, SignalSchema):
+        table.add_row("signals", f"{schema.length} samples at {schema.sampling_rate:g} Hz")
+        for channel in schema.channels:
+            table.add_row(
+                "channel", f"{channel.name}, {channel.bounds[0]:g} … {channel.bounds[1]:g} {channel.unit}"
+            )
+    table.add_row("condition", f"{schema.label.name}: " + ", ".join(map(str, schema.label.categories)))
+    table.add_row("protects", schema.unit)
     output.print(table)

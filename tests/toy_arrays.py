@@ -50,6 +50,11 @@ def waves(count: int = 1200, seed: int = 0) -> Arrays:
     return Arrays((clean + random.normal(0, 0.05, clean.shape))[:, None].astype(np.float32), labels)
 
 
+def of(kind: str) -> tuple[Arrays, ArraySchema]:
+    """Records and schema of ``image`` or ``signal``."""
+    return (digits(), DIGITS) if kind == "image" else (waves(), WAVES)
+
+
 def config(**changes: object) -> SimulationConfig:
     """Four sites, a short fit, small networks."""
     settings = SimulationConfig(
@@ -59,7 +64,7 @@ def config(**changes: object) -> SimulationConfig:
         federation=Federation(threshold=3),
         privacy=Privacy(epsilon=10.0, delta=1e-5),
         model=Model(latent=8, generator_hidden=(32,), generator_width=32, discriminator_width=8),
-        features=Features(coefficients=8, features=50, fit_batch=16),
+        features=Features(coefficients=8, plain=40, windowed=20, fit_batch=16),
         training=Training(records_per_site=100, fit_steps=60, sample_rate=0.1, generator_steps=2),
     )
     return settings.model_copy(update=changes)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import ConfigError
 from ..terminal import guarded, print_result
 
 
@@ -17,6 +18,21 @@ class Schedule(StrEnum):
     MOMENTS = "moments"
     EVERY_STEP = "every-step"
     LOCAL = "local"
+
+
+class Modality(StrEnum):
+    """What records are."""
+
+    TABLE = "table"
+    IMAGE = "image"
+    SIGNAL = "signal"
+
+
+class GeneratorKind(StrEnum):
+    """Networks of images and signals."""
+
+    FILM = "film"
+    CONVOLUTIONAL = "convolutional"
 
 
 app = typer.Typer(
@@ -49,10 +65,14 @@ def he(
 
 @app.command()
 def quality(
-    train: Annotated[Path, typer.Option(help="CSV or Parquet of real records.")],
-    test: Annotated[Path, typer.Option(help="Real records that no site holds.")],
-    schema: Annotated[Path, typer.Option(help="TOML file.")],
-    label: Annotated[str, typer.Option(help="The column that classifiers predict.")],
+    modality: Annotated[Modality, typer.Option(help="What the records are.")] = Modality.TABLE,
+    data: Annotated[
+        Path | None, typer.Option(help="Images or signals: an npz, or Fashion-MNIST's folder of idx files.")
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Tables: CSV or Parquet of real records.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Tables: real records that no site holds.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="Tables: TOML file.")] = None,
+    label: Annotated[str | None, typer.Option(help="Tables: the column that classifiers predict.")] = None,
     epsilon: Annotated[float, typer.Option()] = 1.0,
     delta: Annotated[float, typer.Option()] = 1e-5,
     sites: Annotated[int, typer.Option(min=3)] = 5,
@@ -68,11 +88,34 @@ def quality(
     central: Annotated[
         bool, typer.Option("--central", help="Also score the same recipe on the pooled records.")
     ] = False,
+    generator: Annotated[GeneratorKind, typer.Option(help="Of images and signals.")] = GeneratorKind.FILM,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
-    """A federated run on your table, scored beside real and independent columns."""
+    """A federated run on your table, images or signals, scored beside real records and other baselines."""
+    if modality is not Modality.TABLE:
+        from . import array_quality
+
+        if data is None:
+            raise ConfigError(f"--modality {modality.value} needs --data")
+        result = array_quality.measure(
+            modality.value,
+            data,
+            epsilon,
+            delta,
+            sites,
+            skew,
+            schedule.value,
+            rounds,
+            seed,
+            central,
+            generator.value,
+        )
+        print_result(result, as_json, lambda: array_quality.print_table(result))
+        return
     from .quality import measure, print_table
 
+    if train is None or test is None or schema is None or label is None:
+        raise ConfigError("a table needs --train, --test, --schema and --label")
     result = measure(
         train, test, schema, label, epsilon, delta, sites, skew, schedule.value, rounds, seed, central
     )

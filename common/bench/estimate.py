@@ -17,10 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from ..contributions import Encoding, LocalSum, NoisySum, encoding, pairs
+from ..contributions import Encoding, LocalSum, NoisySum, encoding
 from ..crypto import ring
 from ..crypto.packing import Packing
 from ..crypto.parameters import (
@@ -32,18 +31,13 @@ from ..crypto.parameters import (
 )
 from ..crypto.ring import SLOT_BITS, N
 from ..crypto.threshold import CIPHERTEXT_SHAPE, PARTIAL_SHAPE, PIECE_SHAPE
-from ..modalities.grouping import Grouping
-from ..modalities.layout import Layout
-from ..modalities.tabular import Codes
-from ..models.pair import Pair, to_vector
-from ..phases import EveryStep, Local
-from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
+from ..phases import Local
+from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Cap, Ledger
-from ..records import Records
-from ..schema import TableSchema
-from ..states import MeasureState, RoundState, StepState
+from ..schema import Schema
 from .he import sum_seconds
+from .made_up import fit_steps, made_up_records, made_up_states
 
 _FRAME = 300  # header, signature and field names of a message
 _SEAL = 250
@@ -51,10 +45,10 @@ _TAG = 44
 _FIT_STEPS = 20  # timed; the rest of the fit is as many times that
 
 
-def estimate(plan: Plan, schema: TableSchema) -> dict[str, Any]:
+def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     """Everything as JSON-ready content; docs/simulate.md says what each key means."""
     torch.set_num_threads(1)  # as in a simulation: the networks are small
-    states = _made_up_states(plan, schema)
+    states = made_up_states(plan, schema)
     encodings = {step: encoding(step, schema, plan) for step in states}
     sums = {
         step.split("-")[0]: _sum(plan, encodings[step], plan.rounds if "-" in step else 1, len(state))
@@ -153,7 +147,7 @@ def _noise_steps(plan: Plan, travels: Encoding) -> float:
 
 
 def _seconds(
-    plan: Plan, schema: TableSchema, encodings: dict[str, Encoding], states: dict[str, bytes]
+    plan: Plan, schema: Schema, encodings: dict[str, Encoding], states: dict[str, bytes]
 ) -> dict[str, float]:
     """Seconds of this machine, one core: a site's part, the coordinator's, and everybody's in one process."""
     sites, least = len(plan.federation.sites), plan.federation.threshold
@@ -162,26 +156,24 @@ def _seconds(
         times[travels.packing] += plan.rounds if "-" in step else 1
     cost = sum_seconds(plan.federation, dict(times))
     local = _local_seconds(plan, schema, states)
-    grouping = MeasureState.from_bytes(states[MEASURE_STEP], schema).grouping
-    fit = _fit_seconds(plan, schema, grouping)
+    fit = fit_steps(plan, schema, _FIT_STEPS)
+    fit_seconds = _timed(fit) * plan.measure.fit_steps / _FIT_STEPS
     contribute, opening = cost.contribute + local, cost.open
-    coordinator = sites * cost.add + cost.combine + fit
+    coordinator = sites * cost.add + cost.combine + fit_seconds
     return {
         "keys": round(cost.ceremony, 2),
         "site_local": round(local, 2),
         "site_encryption": round(cost.contribute + opening, 2),
         "coordinator_sums": round(sites * cost.add + cost.combine, 2),
-        "coordinator_fit": round(fit, 2),
+        "coordinator_fit": round(fit_seconds, 2),
         "one_process": round(cost.ceremony + sites * contribute + least * opening + coordinator, 1),
         "federation_without_network": round(cost.ceremony + contribute + opening + coordinator, 1),
     }
 
 
-def _local_seconds(plan: Plan, schema: TableSchema, states: dict[str, bytes]) -> float:
+def _local_seconds(plan: Plan, schema: Schema, states: dict[str, bytes]) -> float:
     """A site's own computing in the whole run, on as many made-up records as it must at least hold."""
-    random = np.random.default_rng(0)
-    codes: Codes = np.stack([random.integers(0, size, plan.min_records) for size in schema.sizes], axis=1)
-    records = Records.of(codes)
+    records = made_up_records(plan, schema)
     task = import_module("client.contribution").task
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -201,44 +193,6 @@ def _local_seconds(plan: Plan, schema: TableSchema, states: dict[str, bytes]) ->
             once = _timed(lambda: work.run(records, schema, plan, state, receipt))  # noqa: B023
             seconds += once * (plan.rounds if "-" in step else 1)
     return seconds
-
-
-def _made_up_states(plan: Plan, schema: TableSchema) -> dict[str, bytes]:
-    """One step of each kind, and a state it could start from."""
-    layout = Layout.of(schema)
-    phi = pairs(schema, plan)
-    counts = [np.ones(size) for size in schema.sizes]
-    grouping = Grouping.from_counts(counts, np.ones(len(counts)), 1.0, schema)
-    states = {COUNT_STEP: b"", MEASURE_STEP: MeasureState(grouping=grouping).to_bytes()}
-    pair = Pair.new(layout, plan.model, plan.seed)
-    combinations = int(np.prod(layout.conditions))
-    if isinstance(plan.train, EveryStep):
-        state = StepState(grouping=grouping, entered=to_vector(pair.discriminator))
-        states[train_step(1)] = state.to_bytes()
-    elif plan.train:
-        states[train_step(1)] = RoundState(
-            grouping=grouping,
-            parameters=pair.to_vector(),
-            singles=np.zeros((phi.classes, len(phi.owner))),
-            pairs=np.zeros((phi.classes, len(phi.owner), len(phi.owner))),
-            single_precision=np.ones((phi.classes, len(phi.owner))),
-            noise=1.0,
-            prior=np.full(combinations, 1 / combinations),
-        ).to_bytes()
-    return states
-
-
-def _fit_seconds(plan: Plan, schema: TableSchema, grouping: Grouping) -> float:
-    """The coordinator's fit, from a few steps of it on made-up moments."""
-    layout, phi = Layout.of(schema), pairs(schema, plan)
-    moments = import_module("server.moments")
-    singles = moments.one_way(np.ones(sum(schema.sizes)), 1.0, grouping, schema, phi)
-    made_up = moments.estimate(np.ones(phi.count), phi, 1.0, singles)
-    short = plan.measure.model_copy(update={"fit_steps": _FIT_STEPS})
-    generator = Pair.new(layout, plan.model, plan.seed).generator
-    fit: Callable[..., float] = import_module("server.fit").fit
-    seconds = _timed(lambda: fit(generator, made_up, phi, short, 0.0))
-    return seconds * plan.measure.fit_steps / _FIT_STEPS
 
 
 def _timed(work: Callable[[], object]) -> float:

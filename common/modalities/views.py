@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from ..phases import Views
+from .array_layout import ArrayLayout
 
 
 def random_view(images: Tensor, views: Views, random: torch.Generator) -> Tensor:
@@ -27,6 +28,14 @@ def random_view(images: Tensor, views: Views, random: torch.Generator) -> Tensor
     grid = affine_grid(theta.to(images), list(images.shape), align_corners=False)
     turned = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return _mirrored(turned, random) if views.flip else turned
+
+
+def views_of(records: Tensor, views: Views, layout: ArrayLayout, random: torch.Generator) -> Tensor:
+    """All views of records [B, W], each with its label: [B, K, W]."""
+    values, labels = records[:, : layout.values], records[:, layout.values :]
+    images = values.view(-1, *layout.shape)
+    seen = [random_view(images, views, random).flatten(1) for _ in range(views.count)]
+    return torch.stack([torch.cat([view, labels], dim=1) for view in seen], dim=1)
 
 
 def _mirrored(images: Tensor, random: torch.Generator) -> Tensor:

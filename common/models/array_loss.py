@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,29 +10,26 @@ from torch import Tensor
 from ..modalities.array_features import ArrayFeatures
 from .objective import AnyGenerator
 
-_FREQUENCIES = 400  # of the random features, drawn anew for every step
+_WAVES = 400  # random frequencies of each kind in a step, drawn anew
 
 
 class ArrayMomentLoss:
     """Squared distance of feature means, summed over classes: the squared MMD of phi's kernel.
 
     ||mean over b generated records||**2 counts each record with itself, which would reward low diversity;
-    these b terms are left out (Gretton et al. 2012, lemma 6).
+    these b terms are left out (Gretton et al. 2012, lemma 6), and so is what no generator changes.
 
     total: released sum, float64[count]; batch: generated records of each class
+    ceiling: degree up to which coefficients count, for a curriculum; none unless set
     """
+
+    ceiling: float | None = None
 
     def __init__(
         self, features: ArrayFeatures, total: NDArray[np.float64], batch: int, random: torch.Generator
     ) -> None:
         self._features, self._batch, self._random = features, batch, random
-        counts = np.maximum(features.counts(total), 1.0)
-        means = torch.from_numpy(total.reshape(features.classes, -1) / counts[:, None]).float()
-        g, r = features.weights
-        pairs = len(features.upper[0])
-        self._gram = _symmetric(means[:, 1 : 1 + pairs] / g, features)
-        self._waves = means[:, 1 + pairs :].view(features.classes, 2, -1) / max(r, 1e-9)
-        self._waves = self._waves * math.sqrt(max(1, features.features))
+        self._gram, *self._waves = features.means(total)
         self._labels = torch.eye(features.classes).repeat_interleave(batch, dim=0)
 
     def __call__(self, generator: AnyGenerator) -> Tensor:
@@ -44,28 +39,36 @@ class ArrayMomentLoss:
 
     def of(self, values: Tensor) -> Tensor:
         """The loss of generated records [classes * batch, values], class by class."""
-        classes, batch = self._features.classes, self._batch
-        u, c = self._features.unit_and_coefficients(values)
-        g, r = self._features.weights
-        u = u.view(classes, batch, -1)
-        gram = u.transpose(1, 2) @ u / batch
-        own = batch / (batch - 1)
-        square = own * ((gram**2).sum((1, 2)) - 1 / batch)  # ||u u^T|| = 1
-        loss = g**2 * (square - 2 * (gram * self._gram).sum((1, 2)))
-        if r:
-            chosen = torch.randperm(self._features.features, generator=self._random)[:_FREQUENCIES]
-            phases = c @ self._features.frequencies.to(values)[:, chosen]
-            waves = torch.stack([phases.cos(), phases.sin()], dim=1).view(classes, batch, 2, -1).mean(1)
-            square = own * ((waves**2).sum((1, 2)) / len(chosen) - 1 / batch)
-            cross = (waves * self._waves[:, :, chosen]).sum((1, 2)) / len(chosen)
-            loss = loss + r**2 * (square - 2 * cross)
-        return loss.sum()
+        features = self._features
+        c = features.coefficients_of(values)
+        second, *weights = features.weights
+        loss = second**2 * self._second(features.unit(c))
+        if self.ceiling is not None:
+            return loss
+        sizes = [wave.shape[2] for wave in self._waves]
+        chosen = tuple(torch.randperm(size, generator=self._random)[:_WAVES] for size in sizes)
+        for weight, phases, places, target in zip(
+            weights, features.phases(values, c, (chosen[0], chosen[1])), chosen, self._waves, strict=True
+        ):
+            if len(places):
+                loss = loss + weight**2 * self._distance(phases, target[:, :, places])
+        return loss
 
+    def _second(self, u: Tensor) -> Tensor:
+        """Distance of second moments, up to the curriculum's ceiling."""
+        batch = self._batch
+        u = u.view(self._features.classes, batch, -1)
+        if self.ceiling is None:
+            gram = u.transpose(1, 2) @ u / batch
+            return ((gram**2).sum() - len(u) / batch) * batch / (batch - 1) - 2 * (gram * self._gram).sum()
+        degree = self._features.low.degree[self._features.squared]
+        kept = torch.cat([(degree < self.ceiling).nonzero().squeeze(1), torch.tensor([len(degree)])])
+        gram = u[:, :, kept].transpose(1, 2) @ u[:, :, kept] / batch
+        return ((gram - self._gram[:, kept][:, :, kept]) ** 2).sum()
 
-def _symmetric(triangles: Tensor, features: ArrayFeatures) -> Tensor:
-    """Inverse of ``ArrayFeatures.triangle``: [classes, width, width]."""
-    rows, columns = features.upper
-    half = triangles * torch.where(rows == columns, 0.5, math.sqrt(0.5))
-    square = torch.zeros(features.classes, features.width, features.width)
-    square[:, rows, columns] = half
-    return square + square.transpose(1, 2)
+    def _distance(self, phases: Tensor, target: Tensor) -> Tensor:
+        """Distance of waves: phases [classes * batch, F], target [classes, 2, F]."""
+        batch, count = self._batch, phases.shape[1]
+        waves = torch.stack([phases.cos(), phases.sin()], dim=1).view(len(target), batch, 2, count).mean(1)
+        square = ((waves**2).sum() / count - len(target) / batch) * batch / (batch - 1)
+        return square - 2 * (waves * target).sum() / count

@@ -9,70 +9,18 @@ those of a transposed convolution it has not, and a decoder is trained on record
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, one_hot
+from torch.nn.functional import interpolate, leaky_relu
 
 from ..modalities.array_layout import ArrayLayout
 from ..phases import ArrayModel
+from .array_generator import ArrayGenerator
+from .film import ImageFilm, SignalFilm
 
 _SLOPE = 0.2
 _SMALLEST = 4  # samples or pixels a side, where generators of signals start and discriminators end
-
-
-class ArrayGenerator(nn.Module):
-    """(noise [B, Z], one-hot labels [B, C]) to values [B, V] between -1 and 1."""
-
-    def __init__(self, model: ArrayModel) -> None:
-        super().__init__()
-        self.latent, self.categories, self.factors = model.latent, model.categories, model.factors
-
-    def points(self, batch: int, random: torch.Generator) -> Tensor:
-        """Noise to start from, [B, Z]: standard normal, but for the codes of a plan that has them.
-
-        These come first: a one-hot choice of ``categories``, then ``factors`` uniform numbers from -1 to 1.
-        """
-        noise = torch.randn(batch, self.latent, generator=random)
-        start, end = self.categories, self.categories + self.factors
-        if self.categories:
-            noise[:, :start] = one_hot(torch.randint(start, (batch,), generator=random), start).to(noise)
-        if self.factors:
-            noise[:, start:end] = 2 * torch.rand(batch, self.factors, generator=random) - 1
-        return noise
-
-    def draw(self, noise: Tensor, conditions: Tensor, random: torch.Generator) -> Tensor:
-        """Generated records [B, V]; the noise says everything."""
-        del random
-        values: Tensor = self(noise, conditions)
-        return values
-
-
-class FilmGenerator(ArrayGenerator):
-    """Dense layers that the label scales and shifts (FiLM, Perez et al. 2018): quickest to fit to moments."""
-
-    def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
-        super().__init__(model)
-        hidden = model.generator_hidden
-        widths = (model.latent, *hidden)
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.film = nn.ModuleList(nn.Linear(layout.classes, 2 * b) for b in hidden)
-        self.output = nn.Linear(widths[-1], layout.values)
-        self.prior = nn.Linear(layout.classes, layout.values, bias=False)
-        for layer in (*self.film, self.prior):
-            assert isinstance(layer, nn.Linear)
-            nn.init.zeros_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-    def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
-        """Values [B, V]."""
-        activation = noise
-        for layer, film in zip(self.hidden, self.film, strict=True):
-            scale, shift = film(conditions).chunk(2, dim=1)
-            activation = leaky_relu(layer(activation) * (1 + scale) + shift, _SLOPE)
-        return torch.tanh(self.output(activation) + self.prior(conditions))
 
 
 class ConvolutionalGenerator(ArrayGenerator):
@@ -167,6 +115,6 @@ def sizes(layout: ArrayLayout) -> list[tuple[int, ...]]:
 
 def new_generator(layout: ArrayLayout, model: ArrayModel) -> ArrayGenerator:
     """The generator a plan names."""
-    if model.generator == "film":
-        return FilmGenerator(layout, model)
-    return ConvolutionalGenerator(layout, model)
+    if model.generator == "convolutional":
+        return ConvolutionalGenerator(layout, model)
+    return ImageFilm(layout, model) if len(layout.shape) == 3 else SignalFilm(layout, model)

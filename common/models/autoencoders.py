@@ -16,7 +16,8 @@ from torch.nn.functional import leaky_relu, softplus
 
 from ..modalities.array_layout import ArrayLayout
 from ..phases import ArrayModel
-from .arrays import ArrayGenerator, Strided
+from .array_generator import ArrayGenerator
+from .arrays import Strided
 from .fakes import Fakes
 from .family import Entered, Family
 
@@ -137,8 +138,9 @@ class Autoencoding(Family):
 
     entered: Autoencoder
 
-    def public_loss(self, fakes: Fakes, count: int) -> tuple[Tensor, float]:
+    def public_loss(self, fakes: Fakes, count: int, max_grad_norm: float) -> tuple[Tensor, float]:
         """The loss on ``count`` codes of the prior; there are no fakes to tell."""
+        del max_grad_norm
         return self.entered.public_loss(*fakes.start(count)), 1.0
 
     def free_loss(self, fakes: Fakes, count: int) -> Tensor:

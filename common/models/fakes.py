@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .arrays import ArrayGenerator
+from .array_generator import ArrayGenerator
 from .encoding import AnyLayout, condition_tensor
 from .tabular import Generator
 

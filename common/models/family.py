@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
 from ..phases import Objective
 from .arrays import ArrayDiscriminator
@@ -19,6 +20,8 @@ from .fakes import Fakes
 from .objective import AnyGenerator, fake_loss, generator_loss, real_loss
 from .pair import Vector, check_length, count, load, to_vector
 from .tabular import Discriminator
+
+_AT_ONCE = 32  # gradients of fakes in memory
 
 
 class Entered(nn.Module):
@@ -48,10 +51,10 @@ class Family:
     entered: Entered
     free: nn.Module
 
-    def public_loss(self, fakes: Fakes, count: int) -> tuple[Tensor, float]:
+    def public_loss(self, fakes: Fakes, count: int, max_grad_norm: float) -> tuple[Tensor, float]:
         """The rest of the loss of ``entered``, which needs no record; and the share of fakes it tells.
 
-        count: how many to generate
+        count: how many to generate; max_grad_norm: to which a record's gradient is clipped
         """
         raise NotImplementedError
 
@@ -111,20 +114,43 @@ class Judged(Entered):
 
 @dataclass(frozen=True, slots=True)
 class Adversarial(Family):
-    """A generator against a discriminator: ``bce``, ``hinge``, ``wasserstein``."""
+    """A generator against a discriminator: ``bce``, ``hinge``, ``wasserstein``.
+
+    That of ``wasserstein`` is a difference of means, and would drift to one side if records' gradients
+    alone were clipped: there those of fakes are too, for balance and not for privacy. Other losses level off
+    by themselves.
+    """
 
     entered: Judged
     objective: Objective
 
-    def public_loss(self, fakes: Fakes, count: int) -> tuple[Tensor, float]:
+    def public_loss(self, fakes: Fakes, count: int, max_grad_norm: float) -> tuple[Tensor, float]:
         """D's loss on fakes, and how many of them it tells."""
         with torch.no_grad():
             batch = fakes(count)
-        logits = self.entered.discriminator(batch)
-        critic = self.objective.family == "wasserstein"  # whose sign says nothing
-        told = 1.0 if critic else float((logits < 0).float().mean())
-        return fake_loss(logits, self.objective).mean(), told
+        losses = fake_loss(logits := self.entered.discriminator(batch), self.objective)
+        if self.objective.family == "wasserstein":  # whose sign says nothing
+            norms = gradient_norms(self.entered.discriminator, batch)
+            return (losses * max_grad_norm / norms.clamp(min=max_grad_norm)).mean(), 1.0
+        return losses.mean(), float((logits < 0).float().mean())
 
     def free_loss(self, fakes: Fakes, count: int) -> Tensor:
         """G's loss."""
         return generator_loss(self.entered.discriminator(fakes(count)), self.objective).mean()
+
+
+def gradient_norms(discriminator: nn.Module, records: Tensor) -> Tensor:
+    """Norm of the gradient of each record's logit by the parameters: [B], without a graph."""
+    weights = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+
+    def logit(weights: dict[str, Tensor], record: Tensor) -> Tensor:
+        found: Tensor = functional_call(discriminator, weights, (record[None],)).squeeze(0)
+        return found
+
+    def norm(record: Tensor) -> Tensor:
+        slopes: dict[str, Tensor] = grad(logit)(weights, record)
+        length: Tensor = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
+        return length
+
+    norms: Tensor = vmap(norm, chunk_size=_AT_ONCE)(records)
+    return norms

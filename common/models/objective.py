@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from ..phases import Objective
-from .arrays import ArrayGenerator
+from .array_generator import ArrayGenerator
 from .tabular import Generator
 
 AnyGenerator = Generator | ArrayGenerator

@@ -15,7 +15,8 @@ from ..errors import MalformedMessageError
 from ..modalities.array_layout import ArrayLayout
 from ..modalities.layout import Layout
 from ..phases import AnyModel, ArrayModel, Model
-from .arrays import ArrayDiscriminator, ArrayGenerator, new_generator
+from .array_generator import ArrayGenerator
+from .arrays import ArrayDiscriminator, new_generator
 from .encoding import AnyLayout
 from .tabular import Discriminator, Generator
 

@@ -1,6 +1,6 @@
 """Make a run folder: split the records, set up each site's own folder, write the plan, approve it.
 
-run/plan.json  schema.toml  holdout.*         for the researcher who simulates
+run/plan.json  schema.toml  holdout*          for the researcher who simulates
 run/sites/NAME/                               what a site would keep on its own machine
 run/coordinator/                              what the coordinator would keep
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..modalities.array_files import read_arrays
 from ..plan import Party, Plan
 from ..planning import federation_of, make_plan, stand_in
 from ..schema import ArraySchema, Schema
+from .carried import Before
 from .holdings import Holdings, Mask, holdings_of
 from .split import assign, hold_out
 
@@ -59,42 +60,60 @@ class Run:
 
     def holdout(self) -> pd.DataFrame:
         """The held-out records of a table."""
-        return pd.read_parquet(self.folder / "holdout.parquet")
+        return pd.concat(
+            map(pd.read_parquet, sorted(self.folder.glob("holdout*.parquet"))), ignore_index=True
+        )
 
     def training(self) -> pd.DataFrame:
-        """All sites' records of a table together: only a simulation can look at them."""
-        parts = [
-            pd.read_parquet(self.folder / "sites" / name / "records.parquet")
-            for name in self.plan.federation.names
-        ]
-        return pd.concat(parts, ignore_index=True)
+        """All sites' records of a table together, of earlier runs too: only a simulation can look at them."""
+        return pd.concat(map(pd.read_parquet, self._records(".parquet")), ignore_index=True)
 
     def arrays(self) -> tuple[Arrays, Arrays]:
         """All sites' images or signals together, and the held-out ones."""
+        return self._arrays(self._records(".npz")), self._arrays(sorted(self.folder.glob("holdout*.npz")))
+
+    def _arrays(self, paths: Iterable[Path]) -> Arrays:
         assert isinstance(self.schema, ArraySchema)
-        parts = [
-            read_arrays(self.folder / "sites" / name / "records.npz", self.schema)
-            for name in self.plan.federation.names
-        ]
-        together = Arrays(
+        parts = [read_arrays(path, self.schema) for path in paths]
+        return Arrays(
             np.concatenate([part.values for part in parts]), np.concatenate([part.labels for part in parts])
         )
-        return together, read_arrays(self.folder / "holdout.npz", self.schema)
+
+    def _records(self, suffix: str) -> list[Path]:
+        """All sites' files of records, those of continued runs included."""
+        sites = (self.folder / "sites" / name for name in self.plan.federation.names)
+        return [path for site in sites for path in sorted(site.glob(f"records*{suffix}"))]
 
 
-def prepare(config: SimulationConfig, data: pd.DataFrame | Arrays, schema: Schema, folder: Path) -> Run:
-    """A fresh run folder at ``folder``; whatever was there is removed. Raises typed errors early."""
+def prepare(
+    config: SimulationConfig,
+    data: pd.DataFrame | Arrays,
+    schema: Schema,
+    folder: Path,
+    before: Before | None = None,
+) -> Run:
+    """A fresh run folder at ``folder``; whatever was there is removed. Raises typed errors early.
+
+    before: a run to continue with these new records, at the same sites
+    """
     random = np.random.default_rng(config.seed)
     holdings = holdings_of(data, schema, config)
     held_out = hold_out(holdings.index, schema.subject, config.data.holdout, random)
     names, numbers = assign(holdings.index, schema.subject, config.sites, random)
-    holdings.check(config, held_out)
+    if before is not None:
+        before.check(schema, names)
+    holdings.check(config, held_out, before.earlier.classes if before else None)
     # made before anything is removed: an impossible plan destroys nothing
-    draft = make_plan(config, schema, stand_in(config), run=f"{config.name}-{uuid.uuid4().hex[:12]}")
+    name = f"{config.name}-{uuid.uuid4().hex[:12]}"
+    draft = make_plan(config, schema, stand_in(config), name, before.earlier.continues if before else None)
+    if before is not None:
+        before.earlier.check_plan(draft)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
+    if before is not None:
+        before.carry_coordinator(folder / COORDINATOR)
     parties = [
-        _make_site(folder / "sites" / name, holdings, (numbers == i) & ~held_out, config)
+        _make_site(folder / "sites" / name, holdings, (numbers == i) & ~held_out, draft, before)
         for i, name in enumerate(names)
     ]
     identity = Identity.load_or_create(folder / COORDINATOR / "identity.key")
@@ -102,7 +121,8 @@ def prepare(config: SimulationConfig, data: pd.DataFrame | Arrays, schema: Schem
     plan = draft.model_copy(update={"federation": federation})
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
     (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
-    holdings.write(held_out, folder / f"holdout{holdings.suffix}")
+    held = f"holdout{holdings.suffix}"
+    holdings.write(held_out, before.carry_holdout(folder, holdings.suffix) if before else folder / held)
     approve = _site_function("approve")
     for name in names:
         approve(folder / "sites" / name, plan)
@@ -110,17 +130,20 @@ def prepare(config: SimulationConfig, data: pd.DataFrame | Arrays, schema: Schem
     return Run(folder, plan, schema)
 
 
-def _make_site(folder: Path, holdings: Holdings, mine: Mask, config: SimulationConfig) -> Party:
-    folder.mkdir(parents=True, mode=0o700)
-    records = f"records{holdings.suffix}"
-    holdings.write(mine, folder / records)
-    policy = {
-        "records": records,
-        "dataset": uuid.uuid4().hex,
-        "epsilon_cap": config.privacy.epsilon,
-        "delta": config.privacy.delta,
-    }
-    (folder / "policy.toml").write_text(tomli_w.dumps(policy), "utf-8")
+def _make_site(folder: Path, holdings: Holdings, mine: Mask, plan: Plan, before: Before | None) -> Party:
+    if before is not None:
+        records = before.carry_site(folder, holdings.suffix, plan)
+    else:
+        folder.mkdir(parents=True, mode=0o700)
+        records = folder / f"records{holdings.suffix}"
+        policy = {
+            "records": records.name,
+            "dataset": uuid.uuid4().hex,
+            "epsilon_cap": plan.privacy.epsilon,
+            "delta": plan.privacy.delta,
+        }
+        (folder / "policy.toml").write_text(tomli_w.dumps(policy), "utf-8")
+    holdings.write(mine, records)
     public: str = _site_function("found")(folder)
     return Party(name=folder.name, identity=public)
 

@@ -70,12 +70,14 @@ def build(run: Run, quality: dict[str, Any], costs: Costs) -> dict[str, Any]:
 
 def _privacy(plan: Plan, attempts: dict[str, int]) -> dict[str, Any]:
     delta = plan.privacy.delta
-    done = plan.charged(attempts, plan.rounds)
     return {
-        "epsilon": rounded_up(epsilon(done, delta)),
+        "epsilon": rounded_up(epsilon(plan.charged(attempts, plan.rounds), delta)),
         "epsilon_views": {
-            view: rounded_up(epsilon(plan.seen(done, honest), delta)) for view, honest in plan.views.items()
+            view: rounded_up(epsilon(plan.charged_in_view(view, attempts, plan.rounds), delta))
+            for view in plan.views
         },
+        "epsilon_here": rounded_up(epsilon(plan.charged_here(attempts, plan.rounds), delta)),
+        "continues": plan.continues and plan.continues.runs[-1].plan,
         "delta": delta,
         "unit": plan.privacy.unit,
         "sampling": "Poisson",

@@ -87,9 +87,11 @@ def test_one_output_for_everything(toy, labels):
     assert report.pairwise.max() == 0.0
 
 
-def test_one_output_for_each_class(toy, labels):
-    """The label works, the noise has no effect."""
-    report = monitor(toy.draw(labels, np.ones((len(labels), 6))), labels, PRIOR)
+@pytest.mark.parametrize("noise", [0.0, 5e-3])
+def test_one_output_for_each_class(toy, labels, noise):
+    """The label works, the noise has no effect or an invisible one."""
+    latent = 1 + noise * toy.random.normal(size=(len(labels), 6))
+    report = monitor(toy.draw(labels, latent), labels, PRIOR)
     assert kinds(report) == {(None, "frozen")}
 
 
@@ -100,6 +102,14 @@ def test_one_class_is_constant(toy, labels, noise):
     report = monitor(toy.draw(labels, latent), labels, PRIOR)
     assert kinds(report) == {(2, "collapsed")}
     assert report.diversity[2] < 0.05
+
+
+def test_one_class_is_poor(toy, labels):
+    """A sixth of the variety of the others, but no copies; half of it is nothing to report."""
+    latent = toy.random.normal(size=(len(labels), 6))
+    for scale, found in ((1 / 2, set()), (1 / 6, {(2, "collapsed")})):
+        scaled = np.where((labels == 2)[:, None], scale * latent, latent)
+        assert kinds(monitor(toy.draw(labels, scaled), labels, PRIOR)) == found
 
 
 def test_most_classes_are_constant(toy, labels):

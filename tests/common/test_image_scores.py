@@ -65,7 +65,7 @@ def test_nothing_is_learned_from_shuffled_labels(digits):
 
 def test_the_strong_net_learns_digits(digits):
     train, test, _ = digits
-    network = fit(strong_cnn(GRAY, 10, seed=0), train.values, train.labels, epochs=3, seed=0)
+    network = fit(strong_cnn(GRAY, 10, seed=0), train.values, train.labels, epochs=4, seed=0)
     assert classifiers.accuracy(test.labels, predict(network, test.values)) > 0.9
 
 
@@ -91,7 +91,7 @@ def test_any_size_from_28_to_128_pixels(make, shape):
 
 @pytest.mark.parametrize("make", [small_cnn, strong_cnn])
 def test_the_seed_decides_and_the_global_state_stays(make):
-    records = made_up(140, GRAY, 0)
+    records = made_up(130, GRAY, 0)  # two batches
     records.values.setflags(write=False)  # as a memory map may be
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
@@ -104,6 +104,19 @@ def test_the_seed_decides_and_the_global_state_stays(make):
     assert len(set(made)) == 3
     torch.manual_seed(3)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_memory_layout_of_the_images_does_not_matter():
+    records = made_up(200, GRAY, 0)
+    found = set()
+    for values in (
+        records.values,
+        records.values[:, 0].copy()[:, None],
+        np.asfortranarray(records.values),
+        np.ascontiguousarray(records.values.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    ):
+        found.add(weights_hash(fit(small_cnn(GRAY, 3, seed=0), values, records.labels, epochs=2, seed=0)))
+    assert len(found) == 1
 
 
 def test_the_hash_names_the_very_net():
@@ -239,11 +252,11 @@ def test_good_images_score_like_real_ones_and_bad_ones_do_not(digits):
 
 def test_large_colour_images_and_the_strong_net():
     shape = (3, 128, 128)
-    sides = [made_up(12, shape, seed) for seed in range(3)]
-    scores = image_scores(*sides, reference=12)
+    sides = [made_up(9, shape, seed) for seed in range(3)]
+    scores = image_scores(*sides, reference=9)
     assert np.isfinite([v for v in scores.values() if isinstance(v, float)]).all()
-    small = [made_up(20, (3, 28, 28), seed) for seed in range(3)]
-    first, again, other = (image_scores(*small, seed, strong=True, reference=20) for seed in (0, 0, 1))
+    small = [made_up(15, (3, 28, 28), seed) for seed in range(3)]
+    first, again, other = (image_scores(*small, seed, strong=True, reference=15) for seed in (0, 0, 1))
     assert first == again
     assert first["feature_net"] != other["feature_net"]
     assert {"accuracy_strong", "accuracy_strong_real"} <= set(first)

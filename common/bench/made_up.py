@@ -1,0 +1,91 @@
+"""A run that nobody makes: records, states and moments of the right shapes, to see what its steps cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib import import_module
+
+import numpy as np
+
+from ..contributions import array_features, family_of, layout_of, pairs
+from ..modalities.grouping import Grouping
+from ..modalities.layout import Layout
+from ..models.pair import Pair, to_vector
+from ..phases import EveryStep
+from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
+from ..records import Records
+from ..schema import ArraySchema, Schema, TableSchema
+from ..states import ArrayRoundState, MeasureState, RoundState, StepState
+
+
+def made_up_records(plan: Plan, schema: Schema) -> Records:
+    """As many records as a site must at least hold."""
+    random = np.random.default_rng(0)
+    if isinstance(schema, TableSchema):
+        codes = [random.integers(0, size, plan.min_records) for size in schema.sizes]
+        return Records.of(np.stack(codes, axis=1))
+    assert isinstance(schema, ArraySchema)
+    values = random.random((plan.min_records, math.prod(schema.shape)), np.float32)
+    labels = random.integers(0, schema.classes, (plan.min_records, 1)).astype(np.float32)
+    return Records.of(np.concatenate([values, labels], axis=1))
+
+
+def made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
+    """One step of each kind, and a state it could start from."""
+    if isinstance(schema, TableSchema):
+        return _table_states(plan, schema)
+    states = {MEASURE_STEP: b""}
+    if isinstance(plan.train, EveryStep):
+        entered = to_vector(family_of(schema, plan).entered)
+        states[train_step(1)] = StepState(grouping=None, entered=entered).to_bytes()
+    elif plan.train:
+        features = array_features(schema, plan)
+        states[train_step(1)] = ArrayRoundState(
+            parameters=Pair.new(features.layout, plan.model, plan.seed).to_vector(),
+            total=np.ones(features.count),
+            prior=np.full(features.classes, 1 / features.classes),
+        ).to_bytes()
+    return states
+
+
+def _table_states(plan: Plan, schema: TableSchema) -> dict[str, bytes]:
+    layout, phi, grouping = Layout.of(schema), pairs(schema, plan), _grouping(schema)
+    states = {COUNT_STEP: b"", MEASURE_STEP: MeasureState(grouping=grouping).to_bytes()}
+    pair = Pair.new(layout, plan.model, plan.seed)
+    combinations = int(np.prod(layout.conditions))
+    if isinstance(plan.train, EveryStep):
+        entered = to_vector(pair.discriminator)
+        states[train_step(1)] = StepState(grouping=grouping, entered=entered).to_bytes()
+    elif plan.train:
+        states[train_step(1)] = RoundState(
+            grouping=grouping,
+            parameters=pair.to_vector(),
+            singles=np.zeros((phi.classes, len(phi.owner))),
+            pairs=np.zeros((phi.classes, len(phi.owner), len(phi.owner))),
+            single_precision=np.ones((phi.classes, len(phi.owner))),
+            noise=1.0,
+            prior=np.full(combinations, 1 / combinations),
+        ).to_bytes()
+    return states
+
+
+def _grouping(schema: TableSchema) -> Grouping:
+    counts = [np.ones(size) for size in schema.sizes]
+    return Grouping.from_counts(counts, np.ones(len(counts)), 1.0, schema)
+
+
+def fit_steps(plan: Plan, schema: Schema, steps: int) -> Callable[[], object]:
+    """A few steps of the coordinator's fit on made-up moments."""
+    short = plan.measure.model_copy(update={"fit_steps": steps})
+    generator = Pair.new(layout_of(schema), plan.model, plan.seed).generator
+    if isinstance(schema, TableSchema):
+        phi, moments = pairs(schema, plan), import_module("server.moments")
+        ones = np.ones(sum(schema.sizes))
+        singles = moments.one_way(ones, 1.0, _grouping(schema), schema, phi)
+        estimated = moments.estimate(np.ones(phi.count), phi, 1.0, singles)
+        fit = import_module("server.fit").fit
+        return lambda: fit(generator, estimated, phi, short, 0.0)
+    features = array_features(schema, plan)
+    fit_arrays = import_module("server.array_fit").fit
+    return lambda: fit_arrays(generator, np.ones(features.count), features, short, 0.0, plan.seed)
