@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import release_files
-from .continuation import Continues, Ran, compact
+from .continuation import MOST_RUNS, Continues, Ran, compact
 from .errors import ConfigError, StorageError
 from .phases import AnyMeasure
 from .plan import Plan
@@ -126,6 +126,11 @@ class Earlier:
 
     def check_plan(self, plan: Plan) -> None:
         """Raise ConfigError unless the plan's sums are of the same feature map, so that they add."""
+        if len(self.continues.runs) >= MOST_RUNS:
+            raise ConfigError(
+                f"the release in {self.folder} rests on {MOST_RUNS} runs, more than that are not continued",
+                hint="start a new run over all records",
+            )
         if _features(plan.measure) != self.features:
             raise ConfigError(
                 f"the feature map is not that of the release in {self.folder}: sums of two maps do not add",

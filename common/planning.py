@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from . import array_plan, table_plan
 from .config import SimulationConfig
 from .continuation import Continues
-from .contributions import NoisySum, array_features, encoding, histograms
+from .contributions import NoisySum, array_features, encoding, histograms, layout_of
 from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
+from .models.build import check_objective
 from .phases import Count, EveryStep, Local, Objective, Train
 from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon, rounded_up
@@ -74,6 +75,8 @@ def make_plan(
         seed=config.seed,
         continues=continues,
     )
+    if draft.train is not None:
+        check_objective(layout_of(schema), draft.train.schedule, draft.train.objective, draft.model)
     _check_signal(draft, schema)
     plan = _narrowed(draft, schema)
     _check_size(plan, schema)

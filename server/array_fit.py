@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,12 +18,15 @@ from common.events import emit
 from common.modalities.array_features import ArrayFeatures
 from common.models.array_generator import ArrayGenerator
 from common.models.array_loss import ArrayMomentLoss
-from common.models.film import FilmGenerator
+from common.models.film import ImageFilm
 from common.phases import ArrayMeasure
 
 _BETAS = (0.5, 0.99)
 _WARM_UP = 0.02
 _AVERAGE = 0.99  # decay of the average over steps, which is what is kept
+_TAIL = 0.1  # of the steps, at the end, that see many more generated records: less noise, the same bias
+_TAIL_BATCH, _TAIL_RATE, _TAIL_AVERAGE = 5, 0.6, 0.97  # times the batch and rate of the others; decay
+_IMITATIONS, _IMITATED, _IMITATION_RATE = 200, 32, 2e-3  # steps, records of each class, learning rate
 _REPORTED = 50  # steps between two events, and between two copies to go back to
 _MOST_RETURNS = 5  # to the last good copy; each halves the learning rate
 
@@ -66,27 +69,59 @@ def _fit(
 ) -> float:
     random = torch.Generator().manual_seed(seed)
     loss = ArrayMomentLoss(features, total, measure.fit_batch, random)
-    if isinstance(generator, FilmGenerator):
-        means, factors = gaussians(features, total, generator.latent)
-        generator.start_at(means, factors, features.squared)
-    kept, rate, value = _Kept.of(generator), measure.fit_learning_rate, math.nan
+    start(generator, features, total, random)
+    value, done = math.nan, 0
+    for stage in _stages(measure):
+        loss.resize(stage.batch)
+
+        def before(step: int, start: int = done) -> None:
+            at = start + step
+            loss.ceiling = _ceiling(features, measure, at / measure.fit_steps)
+            if at % _REPORTED == 0:
+                emit("fit", at, measure.fit_steps, epsilon)
+
+        value = _descend(generator, loss, stage, before)
+        done += stage.steps
+    emit("fit", measure.fit_steps, measure.fit_steps, epsilon)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Steps with one batch of each class, a learning rate, and the decay of the average over steps."""
+
+    steps: int
+    batch: int
+    rate: float
+    average: float
+
+
+def _stages(measure: ArrayMeasure) -> list[_Stage]:
+    tail = round(_TAIL * measure.fit_steps)
+    first = _Stage(measure.fit_steps - tail, measure.fit_batch, measure.fit_learning_rate, _AVERAGE)
+    rate = _TAIL_RATE * measure.fit_learning_rate
+    return [first, _Stage(tail, _TAIL_BATCH * measure.fit_batch, rate, _TAIL_AVERAGE)]
+
+
+def _descend(
+    generator: ArrayGenerator, loss: ArrayMomentLoss, stage: _Stage, before: Callable[[int], None]
+) -> float:
+    """One stage, in place; what is kept is the average. ``before`` hears of steps. Returns the last loss."""
+    kept, rate, value = _Kept.of(generator), stage.rate, math.nan
     optimiser = torch.optim.Adam(generator.parameters(), rate, betas=_BETAS)
     step = returns = 0
-    while step < measure.fit_steps:
-        done = step / measure.fit_steps
-        loss.ceiling = _ceiling(features, measure, done)
-        optimiser.param_groups[0]["lr"] = rate * _cosine(done)
+    while step < stage.steps:
+        before(step)
+        optimiser.param_groups[0]["lr"] = rate * _cosine(step / stage.steps)
         value = _step(generator, loss, optimiser)
         step += 1
         if not math.isfinite(value) and returns < _MOST_RETURNS:
             returns, rate, step = returns + 1, rate / 2, kept.restore(generator)
             optimiser = torch.optim.Adam(generator.parameters(), rate, betas=_BETAS)
             continue
-        kept.follow(generator, min(_AVERAGE, (1 + step) / (10 + step)))
+        kept.follow(generator, min(stage.average, (1 + step) / (10 + step)))
         if step % _REPORTED == 0:
             kept.keep(generator, step)
-            emit("fit", step, measure.fit_steps, epsilon)
-    emit("fit", measure.fit_steps, measure.fit_steps, epsilon)
     generator.load_state_dict(kept.average.state_dict())
     return value
 
@@ -147,8 +182,33 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
+def start(
+    generator: ArrayGenerator, features: ArrayFeatures, total: NDArray[np.float64], random: torch.Generator
+) -> None:
+    """Begin at the Gaussian of each class, which second moments give: outright, or by imitating its samples.
+
+    A symmetric start: from one side, dense layers seldom find a class's other mode.
+    """
+    means, factors = gaussians(features, total, generator.latent)
+    if isinstance(generator, ImageFilm):
+        generator.start_at(means, factors)
+        return
+    inverse = features.low.inverse.float()
+    offset = 1.0 if len(features.layout.shape) == 3 else 0.0
+    labels = torch.eye(features.classes).repeat_interleave(_IMITATED, dim=0)
+    optimiser = torch.optim.Adam(generator.parameters(), _IMITATION_RATE)
+    for _ in range(_IMITATIONS):
+        noise = generator.points(len(labels), random)
+        each = noise.view(features.classes, _IMITATED, -1)[:, :, : factors.shape[2]]
+        wanted = (means[:, None] + each @ factors.transpose(1, 2)).flatten(0, 1) @ inverse - offset
+        error = ((generator(noise, labels) - wanted.clamp(-0.95, 0.95)) ** 2).mean()
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+
+
 def gaussians(features: ArrayFeatures, total: NDArray[np.float64], rank: int) -> tuple[Tensor, Tensor]:
-    """Mean [classes, P] and covariance factor [classes, P, rank] of each class, from its second moments.
+    """Mean [classes, K] and covariance factor [classes, K, rank] of each class, from its second moments.
 
     Of u = (w c, constant) / norm the moments hold, up to the norm, E[w c] and E[w c (w c)^T]. Noise makes
     some eigenvalues negative; those below the largest such are taken to be noise as well.
@@ -162,4 +222,8 @@ def gaussians(features: ArrayFeatures, total: NDArray[np.float64], rank: int) ->
     values, vectors = values.flip(1), vectors.flip(2)
     kept = (values - (-values[:, -1:]).clamp(min=0)).clamp(min=0)[:, None, :rank]
     weights = features.low.weights[features.squared]
-    return (weighted / weights).float(), (vectors[:, :, :rank] * kept.sqrt() / weights[:, None]).float()
+    count = len(features.low.degree)
+    means, factors = torch.zeros(len(moments), count), torch.zeros(len(moments), count, kept.shape[2])
+    means[:, features.squared] = (weighted / weights).float()
+    factors[:, features.squared] = (vectors[:, :, :rank] * kept.sqrt() / weights[:, None]).float()
+    return means, factors

@@ -110,10 +110,11 @@ def _simulate(
     earlier: Path | None = None,
 ) -> None:
     from .progress import shown
+    from .simulate import promised
     from .simulate import simulate as run
     from .summary import print_summary
 
-    with shown(settings.privacy.epsilon, quiet=as_json):
+    with shown(promised(settings, schema, earlier), quiet=as_json):
         outcome = run(settings, data, schema, out, resume, earlier=earlier)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 

@@ -14,9 +14,11 @@ from common import array_output
 from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
+from common.earlier import Earlier
 from common.errors import ConfigError
 from common.events import emit
 from common.generator import ReleasedGenerator
+from common.planning import make_plan, stand_in
 from common.release_files import save_sums
 from common.released import Released
 from common.schema import Schema
@@ -92,6 +94,17 @@ def simulate(
     emit("release", 1, 1, report["epsilon"])
     example = {c.name: str(c.categories[-1]) for c in schema.conditions}
     return Outcome(out, report, example)
+
+
+def promised(config: SimulationConfig, schema: Schema, earlier: Path | None) -> float:
+    """The epsilon that a run is planned for, everything that it continues included.
+
+    Raises StorageError, and as ``make_plan``.
+    """
+    if earlier is None:
+        return config.privacy.epsilon
+    continues = Earlier.load(earlier).continues
+    return make_plan(config, schema, stand_in(config), "promised", continues).privacy.epsilon
 
 
 def continued(release: Path, out: Path) -> Before:

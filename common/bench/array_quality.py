@@ -35,7 +35,7 @@ from ..versions import versions
 _HOLDOUT = 1e-4  # a simulation keeps somebody out; the benchmark has a test set of its own
 _TEST = 0.2  # of signals without a test set
 _DRAWN = 20_000  # synthetic records that classifiers learn from
-_BOUNDS, _RATE = (-6.0, 6.0), 180.0  # public: millivolts and Hz of the light MIT-BIH beats
+_BOUNDS, _RATE = (-3.0, 3.0), 180.0  # public: millivolts and Hz of the light MIT-BIH beats
 _ROUNDS = {"moments": 0, "every-step": 200, "local": 5}
 
 

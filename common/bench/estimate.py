@@ -60,10 +60,10 @@ def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     here = _peak_bytes()
     return {
         "plan": plan.hash,
-        "epsilon": rounded_up(epsilon(plan.mechanisms, plan.privacy.delta)),
+        "epsilon": rounded_up(epsilon(plan.charged({}, plan.rounds), plan.privacy.delta)),
         "epsilon_views": {
-            view: rounded_up(epsilon(plan.seen(plan.mechanisms, honest), plan.privacy.delta))
-            for view, honest in plan.views.items()
+            view: rounded_up(epsilon(plan.charged_in_view(view, {}, plan.rounds), plan.privacy.delta))
+            for view in plan.views
         },
         "sites": len(plan.federation.sites),
         "rounds": plan.rounds,

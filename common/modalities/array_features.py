@@ -1,8 +1,8 @@
 """The feature map of images and signals: second moments and random Fourier features of low frequencies.
 
 c: the lowest DCT coefficients of a record (``frequencies``), w their public weights; u = (w c, constant) /
-norm, so that scale is seen. phi(o) has one block a class, zero but for the record's own: (a, g u u^T, r cos(W c) /
-sqrt(F), r sin(W c) / sqrt(F), and the same of windowed pieces), a vector of norm 1.
+norm, so that scale is seen. phi(o) has one block a class, zero but for the own: (a, g u u^T, r cos(W c)
+/ sqrt(F), r sin(W c) / sqrt(F), and the same of windowed pieces), a vector of norm 1.
 
 Formal guarantee: a unit moves the sum by at most 1 (L2). Its records share one weight of 1, and views of a
 record are averaged. Random Fourier features: Rahimi and Recht 2007; as private moments: Harder et al. 2021.

@@ -10,7 +10,8 @@ from torch import Tensor
 from ..modalities.array_features import ArrayFeatures
 from .objective import AnyGenerator
 
-_WAVES = 400  # random frequencies of each kind in a step, drawn anew
+_ANGLES = 1 << 18  # cosines of each kind in a step: what bounds its time; frequencies are drawn anew
+_LEAST = 200  # frequencies
 
 
 class ArrayMomentLoss:
@@ -28,9 +29,14 @@ class ArrayMomentLoss:
     def __init__(
         self, features: ArrayFeatures, total: NDArray[np.float64], batch: int, random: torch.Generator
     ) -> None:
-        self._features, self._batch, self._random = features, batch, random
+        self._features, self._random = features, random
         self._gram, *self._waves = features.means(total)
-        self._labels = torch.eye(features.classes).repeat_interleave(batch, dim=0)
+        self.resize(batch)
+
+    def resize(self, batch: int) -> None:
+        """Generate another number of records of each class from now on."""
+        self._batch = batch
+        self._labels = torch.eye(self._features.classes).repeat_interleave(batch, dim=0)
 
     def __call__(self, generator: AnyGenerator) -> Tensor:
         """The loss: a scalar."""
@@ -46,7 +52,8 @@ class ArrayMomentLoss:
         if self.ceiling is not None:
             return loss
         sizes = [wave.shape[2] for wave in self._waves]
-        chosen = tuple(torch.randperm(size, generator=self._random)[:_WAVES] for size in sizes)
+        most = max(_LEAST, _ANGLES // len(values))
+        chosen = tuple(torch.randperm(size, generator=self._random)[:most] for size in sizes)
         for weight, phases, places, target in zip(
             weights, features.phases(values, c, (chosen[0], chosen[1])), chosen, self._waves, strict=True
         ):

@@ -47,75 +47,70 @@ class FilmTrunk(nn.Module):
         return outputs
 
 
-class FilmGenerator(ArrayGenerator):
+class ImageFilm(ArrayGenerator):
     """tanh(mean + factor noise + dense layers): low frequencies of the class's Gaussian, and the rest.
 
-    The Gaussian is one of K coefficients of ``frequencies.lowest``; it is nothing until ``start_at``.
+    The Gaussian is one of K coefficients of ``frequencies.lowest``; nothing until ``start_at``. Dense layers
+    write pixels, at most 32 a side; larger images are enlarged from them.
     """
 
-    def __init__(self, layout: ArrayLayout, model: ArrayModel, outputs: int) -> None:
+    def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
         super().__init__(model)
         low = lowest(layout, model.coefficients)
+        self._shape = layout.shape
+        self._plane = (layout.shape[0], *(min(_PLANE, side) for side in layout.shape[1:]))
         self.register_buffer("_inverse", low.inverse.float(), persistent=False)
         self.mean = nn.Linear(layout.classes, len(low.degree), bias=False)
         self.factor = nn.Linear(layout.classes * model.latent, len(low.degree), bias=False)
-        self.trunk = FilmTrunk(model.latent, model.generator_hidden, layout.classes, outputs)
+        self.trunk = FilmTrunk(model.latent, model.generator_hidden, layout.classes, math.prod(self._plane))
         _zero(self.mean)
         _zero(self.factor)
 
     @torch.no_grad()
-    def start_at(self, means: Tensor, factors: Tensor, places: Tensor) -> None:
+    def start_at(self, means: Tensor, factors: Tensor) -> None:
         """Begin at Gaussians of coefficients, with dense layers that hardly add to them.
 
-        means: [C, P], factors: [C, P, R] with R at most the latent's; places: which coefficients these are, [P]
+        means: [C, K], factors: [C, K, R] with R at most the latent's
         """
         classes, count, rank = factors.shape
         wide = torch.zeros(classes, count, self.latent)
         wide[:, :, :rank] = factors
-        self.mean.weight[places] = means.T
-        self.factor.weight[places] = wide.permute(1, 0, 2).reshape(count, -1)
+        self.mean.weight.copy_(means.T)
+        self.factor.weight.copy_(wide.permute(1, 0, 2).reshape(count, -1))
         self.trunk.output.weight.mul_(_GENTLE)
         self.trunk.output.bias.zero_()
 
-    def smooth(self, noise: Tensor, conditions: Tensor) -> Tensor:
-        """The Gaussian's values [B, V]."""
-        beside = (conditions[:, :, None] * noise[:, None, :]).flatten(1)
-        coefficients: Tensor = self.mean(conditions) + self.factor(beside)
-        return coefficients @ self.get_buffer("_inverse").to(noise)
-
-
-class ImageFilm(FilmGenerator):
-    """Dense layers write pixels, at most 32 a side; larger images are enlarged from them."""
-
-    def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
-        plane = (layout.shape[0], *(min(_PLANE, side) for side in layout.shape[1:]))
-        super().__init__(layout, model, math.prod(plane))
-        self._shape, self._plane = layout.shape, plane
-
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Values [B, V]."""
+        beside = (conditions[:, :, None] * noise[:, None, :]).flatten(1)
+        smooth = (self.mean(conditions) + self.factor(beside)) @ self.get_buffer("_inverse").to(noise)
         rest = self.trunk(noise, conditions).view(-1, *self._plane)
         if self._plane != self._shape:
             rest = interpolate(rest, self._shape[1:], mode="bilinear", align_corners=False)
-        return torch.tanh(self.smooth(noise, conditions) - 1 + 2 * rest.flatten(1))
+        return torch.tanh(smooth - 1 + 2 * rest.flatten(1))
 
 
-class SignalFilm(FilmGenerator):
-    """Dense layers write low DCT coefficients, the k-th of them times (1 + k)**-0.5."""
+class SignalFilm(ArrayGenerator):
+    """tanh of low DCT coefficients that dense layers write, the k-th of them times (1 + k)**-0.5.
+
+    Beside a Gaussian as ``ImageFilm`` has it, these layers would learn less of a heartbeat's shape; they only
+    begin by imitating it.
+    """
 
     def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
+        super().__init__(model)
         channels, length = layout.shape
         count = min(model.coefficients, length)
-        super().__init__(layout, model, channels * count)
         decay = (1 + torch.arange(count)) ** -0.5 * math.sqrt(length / 128)
         self._channels = channels
         self.register_buffer("_waves", cosines(length, count).float() * decay[:, None], persistent=False)
+        self.trunk = FilmTrunk(model.latent, model.generator_hidden, layout.classes, channels * count)
 
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Values [B, V]."""
         waves = self.get_buffer("_waves").to(noise)
         spectrum = self.trunk(noise, conditions).view(len(noise), self._channels, len(waves))
-        return torch.tanh(self.smooth(noise, conditions) + (spectrum @ waves).flatten(1))
+        return torch.tanh(spectrum @ waves).flatten(1)
 
 
 def _zero(layer: nn.Linear) -> None:

@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tomli_w
+from typer.testing import CliRunner
 
 from common import release_files
 from common.array_generator import ReleasedArrays
 from common.arrays import Arrays
 from common.columns import CategoryColumn
 from common.config import Features, Federation, Sites, Training
-from common.continuation import Ran
+from common.continuation import Continues, Ran
 from common.contributions import array_features, histograms, pairs
 from common.earlier import FACT, Earlier, sum_noise
 from common.errors import ConfigError, EmptyClassError, RefusedError, StorageError
+from common.modalities.array_files import write_records
 from common.modalities.array_layout import ArrayLayout
 from common.modalities.layout import Layout
 from common.modalities.tabular import encode
@@ -35,7 +37,7 @@ from server.checkpoint import Checkpoint
 from server.measured import ArrayMeasured, measured, trained_on
 from server.release import released_generator, sums_file
 from server.released import released_grouping, released_sums
-from server.simulate import run_folder, simulate
+from server.simulate import promised, run_folder, simulate
 from tests import toy, toy_arrays
 from tests.federation import LocalFederation
 
@@ -196,7 +198,7 @@ def likeness(generator):
             made = generator.sample(200, {"kind": kind}, seed=0).values[:, 0]
             made = made - made.mean(1, keepdims=True)
             wanted = (shape - shape.mean()) / np.linalg.norm(shape - shape.mean())
-            found[kind] = np.abs(made @ wanted / np.linalg.norm(made, axis=1)).mean()
+            found[kind] = np.abs(made @ wanted / np.maximum(np.linalg.norm(made, axis=1), 1e-9)).mean()
     return found
 
 
@@ -369,6 +371,31 @@ def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
         simulate(config, toy.records(), toy.SCHEMA, out, True, earlier=waves.out)
 
 
-def test_run_and_simulate_are_one_command():
+def test_run_and_simulate_are_one_command(waves, tmp_path):
     commands = {c.name or c.callback.__name__: c.callback for c in cli.app.registered_commands}
     assert commands["run"] is commands["simulate"]
+    settings = wave_config()
+    content = json.loads(settings.model_dump_json(by_alias=True, exclude_none=True))
+    (tmp_path / "more.toml").write_text(tomli_w.dumps(content))
+    (tmp_path / "toy.toml").write_text(toy_arrays.WAVES.to_toml())
+    write_records(toy_arrays.waves(seed=4), toy_arrays.WAVES, tmp_path / "toy.npz")
+    asked = [
+        "run",
+        tmp_path / "more.toml",
+        "--continue",
+        waves.out,
+        "--out",
+        tmp_path / "more",
+        "--prepare-only",
+    ]
+    done = CliRunner().invoke(cli.app, [str(word) for word in asked])
+    assert done.exit_code == 0, done.output
+    plan = Plan.from_json((tmp_path / "more.run" / "plan.json").read_bytes())
+    assert plan.continues == Earlier.load(waves.out).continues
+    assert plan.privacy.epsilon == promised(settings, toy_arrays.WAVES, waves.out) > settings.privacy.epsilon
+    assert promised(settings, toy_arrays.WAVES, None) == settings.privacy.epsilon
+
+
+def test_what_was_spent_has_no_default():
+    for model in (Ran, Continues):
+        assert all(field.is_required() for field in model.model_fields.values())
