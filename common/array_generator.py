@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -106,16 +105,15 @@ class ReleasedArrays:
         prior = np.array(description.pop("prior"), np.float64)
         if prior.shape != (schema.classes,) or not ((prior >= 0) & (prior < np.inf)).all() or not prior.sum():
             raise ValueError("a prior that is none of these classes")
-        if 4 * _least_parameters(schema, model) > len(weights):
+        if 4 * _least_parameters(model) > len(weights):
             raise ValueError("a larger generator than the weights are of")
         generator = new_generator(ArrayLayout.of(schema), model)
         generator.load_state_dict(load_tensors(weights))
         return cls(schema, model, generator, prior, description)
 
 
-def _least_parameters(schema: ArraySchema, model: ArrayModel) -> int:
+def _least_parameters(model: ArrayModel) -> int:
     """Some of the weights of a generator of these sizes: known before any is allocated."""
     if model.generator == "film":
-        widths = (model.latent, *model.generator_hidden, math.prod(schema.shape))
-        return sum(a * b for a, b in pairwise(widths))
+        return sum(a * b for a, b in pairwise((model.latent, *model.generator_hidden)))
     return model.latent * model.generator_width

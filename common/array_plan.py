@@ -11,11 +11,11 @@ from .schema import ArraySchema, ImageSchema
 
 _MODEL: dict[str, Any] = {"categories": 0, "factors": 0, "generator": "film", "discriminator_width": 16}
 _IMAGE_MODEL: dict[str, Any] = {"latent": 64, "generator_hidden": (256, 256), "generator_width": 256}
-_SIGNAL_MODEL: dict[str, Any] = {"latent": 100, "generator_hidden": (256, 256), "generator_width": 1024}
+_SIGNAL_MODEL: dict[str, Any] = {"latent": 32, "generator_hidden": (256, 256), "generator_width": 1024}
 _IMAGE_FEATURES = {"coefficients": 14, "plain": 1500, "windowed": 1500, "fit_batch": 48}
 _SIGNAL_FEATURES = {"coefficients": 64, "plain": 800, "windowed": 1200, "fit_batch": 64}
-_IMAGE_FIT = {"steps": 6000, "rate": 5e-3}
-_SIGNAL_FIT = {"steps": 2000, "rate": 8e-3}
+_IMAGE_FIT = {"steps": 3000, "rate": 5e-3}
+_SIGNAL_FIT = {"steps": 1500, "rate": 8e-3}
 
 
 def model(config: SimulationConfig, schema: ArraySchema) -> ArrayModel:
