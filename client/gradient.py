@@ -17,14 +17,15 @@ from common.modalities.views import views_of
 from common.models.build import new_family
 from common.models.encoding import record_tensor
 from common.models.family import Entered
-from common.models.pair import load
+from common.models.pair import count, load
 from common.phases import ArrayMeasure, EveryStep
 from common.plan import Plan
 from common.records import Rows
 from common.schema import Schema, TableSchema
 from common.states import StepState
 
-_AT_ONCE = 16  # records whose views have their gradients in memory together
+_NUMBERS = 1 << 26  # of gradients or activations in memory at once: half a gigabyte
+_MAPS = 32  # activations for each value of a record, or more; only memory depends on it
 _SAFE = 1 - 1e-9  # what float64 may understate of a norm, or lose in a sum of a million records
 
 
@@ -51,8 +52,12 @@ def sum_of_clipped_grads(
     if (views := plan.measure.views if isinstance(plan.measure, ArrayMeasure) else None) is None:
         return clipped_sum(entered.double(), records, train.max_grad_norm)
     assert isinstance(layout, ArrayLayout)
-    seen = views_of(records, views, layout, entered.random)
-    return clipped_sum_of_views(entered.double(), seen, train.max_grad_norm)
+    entered.double()
+    total = np.zeros(count(entered))
+    for part in records.split(_at_once(entered, views.count * records.shape[1], views.count)):
+        seen = views_of(part, views, layout, entered.random)
+        total += clipped_sum_of_views(entered, seen, train.max_grad_norm)
+    return total
 
 
 def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
@@ -63,23 +68,37 @@ def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDAr
 
     Opacus' hooks give each gradient's norm without the gradient; a second backward pass sums
     the gradients with the clipping coefficients as weights. A record whose gradient is not finite is left
-    out.
+    out, and the others keep what was drawn for them: made anew, they would depend on it.
     """
-    count = sum(parameter.numel() for parameter in entered.parameters())
-    if len(records) == 0:  # a Poisson sample may be empty
-        return np.zeros(count)
+    total = torch.zeros(count(entered), dtype=torch.float64)
     ModuleValidator.validate(entered, strict=True)
     wrapped = GradSampleModuleFastGradientClipping(entered, loss_reduction="sum")
-    losses = wrapped(records.requires_grad_())  # the hooks want a gradient
+    draws = entered.draws(records)
+    size = _at_once(entered, records.shape[1])
+    for part, drawn in zip(records.split(size), draws.split(size), strict=True):
+        total += _ghost(wrapped, part.detach(), drawn, max_grad_norm)
+    wrapped.remove_hooks()
+    return np.asarray(total.numpy())
+
+
+def _ghost(
+    wrapped: GradSampleModuleFastGradientClipping, records: Tensor, draws: Tensor, max_grad_norm: float
+) -> Tensor:
+    """The clipped sum of as many records as fit into memory: float64[parameters]."""
+    parameters = list(wrapped.parameters())
+    if len(records) == 0:  # a Poisson sample may be empty
+        return torch.zeros(sum(parameter.numel() for parameter in parameters), dtype=torch.float64)
+    wrapped.enable_hooks()
+    losses = wrapped(records.requires_grad_(), draws)  # the hooks want a gradient
     losses.sum().backward(retain_graph=True)
     norms = wrapped.get_norm_sample().detach()
     wrapped.disable_hooks()
-    wrapped.remove_hooks()
+    wrapped.zero_grad()
     if not (sound := norms.isfinite()).all():
-        return clipped_sum(entered, records.detach()[sound], max_grad_norm)
+        return _ghost(wrapped, records.detach()[sound], draws[sound], max_grad_norm)
     weights = _SAFE / norms.clamp(min=max_grad_norm)
-    gradients = torch.autograd.grad((weights * losses).sum(), list(entered.parameters()))
-    return np.asarray(torch.cat([g.flatten() for g in gradients]).numpy(), np.float64)
+    gradients = torch.autograd.grad((weights * losses).sum(), parameters)
+    return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
@@ -89,18 +108,23 @@ def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float
     of averages have no short cut: gradients are made record by record, a few records at a time.
     """
     parameters = list(entered.parameters())
-    total = torch.zeros(sum(parameter.numel() for parameter in parameters), dtype=torch.float64)
+    total = torch.zeros(count(entered), dtype=torch.float64)
     ModuleValidator.validate(entered, strict=True)
     wrapped = GradSampleModule(entered, loss_reduction="sum")
-    for start in range(0, len(records), _AT_ONCE):
-        part = records[start : start + _AT_ONCE]
+    views, width = records.shape[1:]
+    for part in records.split(_at_once(entered, views * width, views)):
         wrapped.zero_grad()
         wrapped(part.flatten(0, 1).requires_grad_()).sum().backward()
         made: list[Tensor] = [p.grad_sample.flatten(1) for p in parameters]  # type: ignore[attr-defined]
         each = torch.cat(made, dim=1)
-        means = each.view(len(part), part.shape[1], -1).mean(1)
+        means = each.view(len(part), views, -1).mean(1)
         norms = means.norm(dim=1)
         sound = norms.isfinite()
         total += (_SAFE / norms[sound].clamp(min=max_grad_norm)) @ means[sound]
     wrapped.remove_hooks()
     return np.asarray(total.numpy())
+
+
+def _at_once(entered: Entered, values: int, views: int = 1) -> int:
+    """Records whose gradients and activations fit into memory. values: of a record, all its views together"""
+    return max(1, _NUMBERS // max(views * count(entered), _MAPS * values))

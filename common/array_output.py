@@ -25,7 +25,8 @@ def write_samples(generator: ReleasedArrays, arrays: Arrays, path: Path) -> None
     """
     schema, facts = generator.schema, facts_of(generator)
     if path.suffix == ".png":
-        _write_grid(generator, by_class(arrays, schema.classes), path)
+        shown, values = by_class(arrays)
+        _write_grid(generator, values, path, shown)
     elif isinstance(schema, ImageSchema) and path.suffix in (".npz", ""):
         write = image_output.write_npz if path.suffix else image_output.write_folder
         write(arrays.values, arrays.labels, schema, path, facts)
@@ -53,13 +54,12 @@ def write_interpolation(generator: ReleasedArrays, steps: int, path: Path, seed:
     _write_grid(generator, generator.interpolate(steps, seed), path)
 
 
-def by_class(arrays: Arrays, classes: int) -> NDArray[Any]:
-    """The first few records of each class that has any: [classes, columns, channels, ...]."""
-    counts = np.bincount(arrays.labels, minlength=classes)
-    present = np.nonzero(counts)[0]
-    columns = int(min(_COLUMNS, counts[present].min()))
+def by_class(arrays: Arrays) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The classes that have any record, and the first few of each: [classes, columns, channels, ...]."""
+    present, counts = np.unique(arrays.labels, return_counts=True)
+    columns = int(min(_COLUMNS, counts.min()))
     rows = [arrays.values[np.nonzero(arrays.labels == label)[0][:columns]] for label in present]
-    return np.stack(rows)
+    return present, np.stack(rows)
 
 
 def facts_of(generator: ReleasedArrays) -> dict[str, str]:
@@ -73,10 +73,13 @@ def facts_of(generator: ReleasedArrays) -> dict[str, str]:
     }
 
 
-def _write_grid(generator: ReleasedArrays, values: NDArray[Any], path: Path) -> None:
+def _write_grid(
+    generator: ReleasedArrays, values: NDArray[Any], path: Path, shown: NDArray[np.int64] | None = None
+) -> None:
+    """A row for each class shown, all of them if not given."""
     schema, facts = generator.schema, facts_of(generator)
     if isinstance(schema, ImageSchema):
         image_output.write_grid(values, path, facts)
     else:
         assert isinstance(schema, SignalSchema)
-        signal_output.figure(values, schema, path, facts)
+        signal_output.figure(values, schema, path, facts, shown)

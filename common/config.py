@@ -103,6 +103,7 @@ class Model(BaseModel):
 class Features(BaseModel):
     """The feature map of images and signals, where it is not the usual one.
 
+    preset: ``cpu`` fits in minutes on two cores; ``gpu`` has larger networks, more features and more steps
     coefficients: frequencies kept of each axis and channel; plain, windowed: random Fourier features of them
     and of windowed pieces
     fit_batch: generated records of each class in a step of the fit; curriculum: share of the fit's steps in
@@ -110,6 +111,7 @@ class Features(BaseModel):
     """
 
     model_config = _MODEL
+    preset: Literal["cpu", "gpu"] = "cpu"
     coefficients: int | None = Field(default=None, ge=2, le=128)
     plain: int | None = Field(default=None, ge=0, le=65536)
     windowed: int | None = Field(default=None, ge=0, le=65536)
@@ -234,6 +236,13 @@ class SimulationConfig(BaseModel):
         if (training.most_records_per_site or training.records_per_site) < training.records_per_site:
             raise ValueError("training: most_records_per_site is less than records_per_site")
         return self
+
+    def with_preset(self, preset: str) -> SimulationConfig:
+        """The same with another preset for images and signals. Raises ConfigError."""
+        if preset not in ("cpu", "gpu"):
+            raise ConfigError(f"there is no preset {preset!r}", hint="presets are: cpu, gpu")
+        features = self.features.model_copy(update={"preset": preset})
+        return self.model_copy(update={"features": features})
 
     @property
     def committee(self) -> dict[str, int]:

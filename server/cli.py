@@ -65,6 +65,9 @@ def simulate(
     config: Annotated[Path, typer.Argument(help="TOML file; see docs/simulate.md.")],
     out: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("release"),
     engine: Annotated[str | None, typer.Option(help="inproc or ray; overrides the file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Images and signals: cpu or gpu, the size of networks and fit.")
+    ] = None,
     prepare_only: Annotated[
         bool, typer.Option("--prepare-only", help="Make the sites' folders and the plan, do not run.")
     ] = False,
@@ -78,6 +81,8 @@ def simulate(
     settings = SimulationConfig.load(config)
     if engine is not None:
         settings = settings.model_copy(update={"engine": _engine(engine)})
+    if preset is not None:
+        settings = settings.with_preset(preset)
     from .simulate import load_inputs
 
     frame, schema = load_inputs(settings, config.parent)
@@ -180,7 +185,10 @@ def _sample_arrays(
     if out is None:
         raise ConfigError("images and signals need --out", hint="e.g. -o samples.npz or -o samples.png")
     if interpolate is not None:
+        if wanted:
+            raise ConfigError("--interpolate has a row for each class", hint="leave out --where")
         array_output.write_interpolation(generator, interpolate, out, seed)
+        n = interpolate * generator.schema.classes
     else:
         array_output.write_samples(generator, generator.sample(n, wanted, seed), out)
     facts = {"records": n, "path": str(out), "where": wanted, "interpolate": interpolate}

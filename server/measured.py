@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,8 +50,8 @@ class Measured(Protocol):
     def anchor(self) -> FittingLoss:
         """What holds a generator to the moments in the adversarial phase."""
 
-    def fit(self, generator: Any, epsilon: float) -> None:
-        """Fit the generator to the moments, in place."""
+    def fit(self, generator: Any, epsilon: float, folder: Path | None = None) -> None:
+        """Fit the generator to the moments, in place. folder: where a long fit may be taken up again."""
 
     def step_state(self, entered: NDArray[np.float32]) -> bytes:
         """What a step of ``every-step`` starts from."""
@@ -83,8 +84,9 @@ class TableMeasured:
         """The exact loss on all moments."""
         return fit.moment_loss(self.moments, self.features)
 
-    def fit(self, generator: Generator, epsilon: float) -> None:
-        """Fit the generator to the moments, in place."""
+    def fit(self, generator: Generator, epsilon: float, folder: Path | None = None) -> None:
+        """Fit the generator to the moments, in place; it takes seconds, so nothing is kept."""
+        del folder
         assert isinstance(self.plan.measure, Measure)
         fit.fit(generator, self.moments, self.features, self.plan.measure, epsilon)
 
@@ -130,10 +132,13 @@ class ArrayMeasured:
         random = torch.Generator().manual_seed(self.plan.seed)
         return ArrayMomentLoss(self.features, self.sum, _ANCHOR_BATCH, random)
 
-    def fit(self, generator: ArrayGenerator, epsilon: float) -> None:
-        """Fit the generator to the sum, in place."""
-        assert isinstance(self.plan.measure, ArrayMeasure)
-        array_fit.fit(generator, self.sum, self.features, self.plan.measure, epsilon, self.plan.seed)
+    def fit(self, generator: ArrayGenerator, epsilon: float, folder: Path | None = None) -> None:
+        """Fit the generator to the sum, in place; goes on where it was interrupted."""
+        plan, kept = self.plan, folder and folder / "fit.safetensors"
+        assert isinstance(plan.measure, ArrayMeasure)
+        array_fit.fit(
+            generator, self.sum, self.features, plan.measure, epsilon, plan.seed, kept=kept, mark=plan.hash
+        )
 
     def step_state(self, entered: NDArray[np.float32]) -> bytes:
         """The parameters that records enter."""
@@ -169,9 +174,9 @@ class Continued:
         """To the moments of all."""
         return self.all.anchor
 
-    def fit(self, generator: Any, epsilon: float) -> None:
+    def fit(self, generator: Any, epsilon: float, folder: Path | None = None) -> None:
         """To the moments of all."""
-        self.all.fit(generator, epsilon)
+        self.all.fit(generator, epsilon, folder)
 
     def step_state(self, entered: NDArray[np.float32]) -> bytes:
         """What a step of ``every-step`` starts from."""

@@ -24,9 +24,9 @@ PHASES = {
     "enrol": "sites check and approve the plan",
     "keys": "joint key, held by nobody",
     "count": "one noisy sum of one-way counts",
-    "measure": "one noisy sum of two-way counts",
+    "measure": "one noisy sum of pairs or features",
     "fit": "generator fitted to released sums",
-    "train": "local DP-SGD, encrypted updates",
+    "train": "DP-SGD, encrypted sums",
     "release": "synthetic records and report",
 }
 

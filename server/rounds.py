@@ -109,7 +109,7 @@ class Coordinator:
 
     def _fit(self) -> None:
         with self._phase("fit"):
-            self.measured.fit(self._family.generator, self._spent(0))
+            self.measured.fit(self._family.generator, self._spent(0), self._checkpoint.path.parent)
         self._checkpoint.parameters = self._family.to_vector()
         self._checkpoint.average = to_vector(self._family.generator)
         self._checkpoint.save()

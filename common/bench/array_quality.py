@@ -51,6 +51,7 @@ def measure(
     seed: int,
     central: bool,
     generator: str,
+    preset: str,
 ) -> dict[str, Any]:
     """One run: accuracy (percent), macro_f1, tstr_over_trtr, domain_fid, seconds, bytes and more.
 
@@ -58,11 +59,11 @@ def measure(
     a fifth is held out; or a folder of gzipped idx files as Fashion-MNIST comes
     skew: Dirichlet concentration of the label over sites, None for the same mixture everywhere
     central: whether to score the same recipe on pooled records, with its noise and without, too
-    generator: film or convolutional
+    generator: film or convolutional; preset: cpu or gpu
     Raises DataError for another file, ConfigError if a site got no record.
     """
     train, test, schema = load(modality, data, seed)
-    config = _config(train, schema, epsilon, delta, sites, skew, schedule, rounds, seed, generator)
+    config = _config(train, schema, epsilon, delta, sites, skew, schedule, rounds, seed, generator, preset)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         simulate = import_module("server.simulate").simulate
@@ -88,6 +89,7 @@ def measure(
         "data": data.name,
         "schedule": schedule,
         "generator": generator,
+        "preset": preset,
         "sites": sites,
         "skew": skew,
         "rounds": config.training.rounds,
@@ -173,6 +175,7 @@ def _config(
     rounds: int | None,
     seed: int,
     generator: str,
+    preset: str,
 ) -> SimulationConfig:
     label = schema.label.name
     split = {"split": "iid"} if skew is None else {"split": "dirichlet", "column": label, "alpha": skew}
@@ -199,6 +202,7 @@ def _config(
             "federation": Federation(threshold=2 * min(count, 16) // 3 + 1, min_contributors=count),
             "privacy": Privacy(epsilon=epsilon, delta=delta),
             "model": {"generator": generator},
+            "features": {"preset": preset},
             "training": Training.model_validate(training),
         }
     )

@@ -28,6 +28,13 @@ class Modality(StrEnum):
     SIGNAL = "signal"
 
 
+class Preset(StrEnum):
+    """Machines that a fit is made for."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
 class GeneratorKind(StrEnum):
     """Networks of images and signals."""
 
@@ -88,6 +95,9 @@ def quality(
     central: Annotated[
         bool, typer.Option("--central", help="Also score the same recipe on the pooled records.")
     ] = False,
+    preset: Annotated[
+        Preset, typer.Option(help="Size of networks and fit, for images and signals.")
+    ] = Preset.CPU,
     generator: Annotated[GeneratorKind, typer.Option(help="Of images and signals.")] = GeneratorKind.FILM,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
@@ -109,6 +119,7 @@ def quality(
             seed,
             central,
             generator.value,
+            preset.value,
         )
         print_result(result, as_json, lambda: array_quality.print_table(result))
         return

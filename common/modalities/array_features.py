@@ -245,10 +245,11 @@ class ArrayFeatures:
         """A public constant in the type of a batch."""
         if like.dtype == torch.float64:
             return constant
-        if (known := self._narrow.get(id(constant))) is None:
-            known = self._narrow[id(constant)] = constant.float()
+        place = (id(constant), like.device)
+        if (known := self._narrow.get(place)) is None:
+            known = self._narrow[place] = constant.to(like)
         return known
 
     @cached_property
-    def _narrow(self) -> dict[int, Tensor]:
+    def _narrow(self) -> dict[tuple[int, torch.device], Tensor]:
         return {}

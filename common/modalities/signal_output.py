@@ -114,19 +114,26 @@ def _check(signals: NDArray[Any], labels: NDArray[np.int64], schema: SignalSchem
         )
 
 
-def figure(signals: NDArray[Any], schema: SignalSchema, path: Path, facts: dict[str, str]) -> None:
+def figure(
+    signals: NDArray[Any],
+    schema: SignalSchema,
+    path: Path,
+    facts: dict[str, str],
+    shown: NDArray[np.int64] | None = None,
+) -> None:
     """A marked PNG with a line plot for each signal.
 
-    signals: [rows, columns, channels, length], a row for each category in the schema's order. One channel is
-    drawn in its unit; several are drawn above one another, each over the range of its bounds.
-    Raises ShapeError or StorageError.
+    signals: [rows, columns, channels, length], a row for each category in the schema's order, or for those
+    shown. One channel is drawn in its unit; several are drawn above one another, each over the range of its
+    bounds. Raises ShapeError or StorageError.
     """
-    if signals.ndim != 4 or signals.shape[2:] != schema.shape or signals.shape[0] != schema.classes:
+    codes = np.arange(schema.classes) if shown is None else shown
+    if signals.ndim != 4 or signals.shape[2:] != schema.shape or signals.shape[0] != len(codes):
         raise ShapeError(f"signals {list(signals.shape)} are not a row for each category of the schema")
     rows, columns = signals.shape[:2]
     sheet = new_figure(2.4 * columns + 1, (1 + 0.35 * schema.shape[0]) * rows + 0.5)
     cells = sheet.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for row, category in enumerate(schema.label.categories):
+    for row, category in enumerate(schema.label.categories[code] for code in codes):
         for column in range(columns):
             _draw(cells[row, column], signals[row, column], schema)
         cells[row, 0].set_ylabel(f"{schema.label.name} {category}", parse_math=False)

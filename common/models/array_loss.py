@@ -25,6 +25,7 @@ class ArrayMomentLoss:
     """
 
     ceiling: float | None = None
+    _labels: Tensor
 
     def __init__(
         self, features: ArrayFeatures, total: NDArray[np.float64], batch: int, random: torch.Generator
@@ -33,14 +34,23 @@ class ArrayMomentLoss:
         self._gram, *self._waves = features.means(total)
         self.resize(batch)
 
+    def _to(self, device: torch.device) -> None:
+        """Targets to where generated records are."""
+        if self._gram.device != device:
+            self._gram, self._labels = self._gram.to(device), self._labels.to(device)
+            self._waves = [wave.to(device) for wave in self._waves]
+
     def resize(self, batch: int) -> None:
         """Generate another number of records of each class from now on."""
         self._batch = batch
-        self._labels = torch.eye(self._features.classes).repeat_interleave(batch, dim=0)
+        labels = torch.eye(self._features.classes).repeat_interleave(batch, dim=0)
+        self._labels = labels.to(self._gram.device)
 
     def __call__(self, generator: AnyGenerator) -> Tensor:
         """The loss: a scalar."""
-        noise = generator.points(len(self._labels), self._random)
+        device = next(generator.parameters()).device
+        self._to(device)
+        noise = generator.points(len(self._labels), self._random).to(device)
         return self.of(generator.draw(noise, self._labels, self._random))
 
     def of(self, values: Tensor) -> Tensor:

@@ -43,9 +43,19 @@ class Autoencoder(Entered):
         """What of the loss needs no record, a scalar. codes: of the prior, [B, Z], with labels [B, C]."""
         raise NotImplementedError
 
+    def draws(self, records: Tensor) -> Tensor:
+        """Noise of the reparameterisation: [B, Z]."""
+        return self.noise(records.new_empty(len(records), self.decoder.latent))
+
     def noise(self, like: Tensor) -> Tensor:
-        """Of the reparameterisation: standard normal, of the same shape, type and device."""
+        """Standard normal, of the same shape, type and device."""
         return torch.randn(like.shape, generator=self.random).to(like)
+
+    def encoded(self, records: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes [B, Z], reparameterised, and what they were drawn with: mean and log variance."""
+        noise = self.draws(records) if draws is None else draws
+        mean, log_variance = self.encoder(records).chunk(2, dim=1)
+        return mean + (log_variance / 2).exp() * noise, mean, log_variance
 
     def errors(self, records: Tensor, codes: Tensor) -> Tensor:
         """-log density of each value given its code, [B, V], up to a constant."""
@@ -62,14 +72,13 @@ class Variational(Autoencoder):
     ) -> None:
         super().__init__(layout, model, decoder, 2 * model.latent, divergence)
 
-    def forward(self, records: Tensor) -> Tensor:
+    def forward(self, records: Tensor, draws: Tensor | None = None) -> Tensor:
         """-ELBO [B]: reconstruction, and ``divergence`` times KL(q(z | record) || N(0, 1)).
 
         q is normal with a diagonal covariance, and z reparameterised: mean + deviation * noise. One draw for
         each record, as in the paper's section 2.3.
         """
-        mean, log_variance = self.encoder(records).chunk(2, dim=1)
-        codes = mean + (log_variance / 2).exp() * self.noise(mean)
+        codes, mean, log_variance = self.encoded(records, draws)
         divergence = (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
         loss: Tensor = self.errors(records, codes).sum(1) + self._divergence * divergence
         return loss
@@ -98,13 +107,12 @@ class LatentAdversarial(Autoencoder):
         self.hidden = nn.Linear(model.latent + layout.classes, width)
         self.score = nn.Linear(width, 1)
 
-    def forward(self, records: Tensor) -> Tensor:
+    def forward(self, records: Tensor, draws: Tensor | None = None) -> Tensor:
         """Reconstruction, as a mean over values, and the critic's loss on the code: [B].
 
         A sum over values, thousands in an image, would leave the critic nothing of a clipped gradient.
         """
-        mean, log_variance = self.encoder(records).chunk(2, dim=1)
-        codes = mean + (log_variance / 2).exp() * self.noise(mean)
+        codes, _, _ = self.encoded(records, draws)
         told = self.critic(_Reversed.apply(codes, self._divergence), records[:, self._values :])  # type: ignore[no-untyped-call]
         return self.errors(records, codes).mean(1) + softplus(told)
 

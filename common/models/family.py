@@ -28,15 +28,19 @@ class Entered(nn.Module):
     """The networks that records enter: records [B, W] to one loss each [B].
 
     Nothing in it mixes the rows of a batch, so that a record's gradient is a function of this record and of
-    what was drawn for it. These draws are independent of everything else, so that a record moves a sum by at
-    most one clipped gradient whatever they are: given the draws of the others, which it does not touch.
+    its row of ``draws``. These are independent of everything else, so that a record moves a sum by at most
+    one clipped gradient whatever they are: given the draws of the others, which it does not touch.
     """
 
     random: torch.Generator
     """Of what a loss draws (label flips, reparameterisation); nothing here is privacy's noise."""
 
-    def forward(self, records: Tensor) -> Tensor:
-        """Losses [B]."""
+    def draws(self, records: Tensor) -> Tensor:
+        """What the losses of these records need of chance, one row each: [B, numbers]."""
+        raise NotImplementedError
+
+    def forward(self, records: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Losses [B]. draws: as ``draws`` makes them, or made anew."""
         raise NotImplementedError
 
     def bound(self) -> None:
@@ -92,13 +96,20 @@ class Judged(Entered):
         self._objective = objective
         self.random = torch.Generator()
 
-    def forward(self, records: Tensor) -> Tensor:
+    def draws(self, records: Tensor) -> Tensor:
+        """1 for a record that is shown as a fake: [B, 1]; nothing where none is."""
+        if self._objective.flips == 0.0:
+            return records.new_empty(len(records), 0)
+        return self.flipped(len(records))[:, None].to(records)
+
+    def forward(self, records: Tensor, draws: Tensor | None = None) -> Tensor:
         """D's loss for each record; with chance ``flips`` the one it would have for a fake."""
+        drawn = self.draws(records) if draws is None else draws
         logits = self.discriminator(records)
         losses = real_loss(logits, self._objective)
         if self._objective.flips == 0.0:
             return losses
-        return torch.where(self.flipped(len(records)), fake_loss(logits, self._objective), losses)
+        return torch.where(drawn[:, 0] > 0, fake_loss(logits, self._objective), losses)
 
     def flipped(self, count: int) -> Tensor:
         """Which records are shown as fakes: bool [count], independent draws."""

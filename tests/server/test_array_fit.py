@@ -14,7 +14,9 @@ from common.models.arrays import new_generator, sizes
 from common.models.film import ImageFilm
 from common.phases import ArrayMeasure, ArrayModel
 from server import array_fit
-from server.array_fit import fit, gaussians
+from server.array_fit import fit
+from server.array_start import gaussians
+from server.descent import Descent
 from tests import toy_arrays
 
 SIZES = [(1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 128, 128), (1, 16), (1, 128), (12, 128), (2, 1201)]
@@ -154,14 +156,77 @@ def test_without_the_guard_the_same_fit_would_be_lost(monkeypatch):
     """Negative control: steps on a loss that is not finite leave nothing."""
     _, layout, phase, features, total = setting("signal", fit_steps=20)
 
-    def careless(generator, loss, optimiser):
-        optimiser.zero_grad()
-        value = loss(generator) * float("nan")
+    def careless(self, loss):
+        self._optimiser.zero_grad()
+        value = loss(self.generator) * float("nan")
         value.backward()
-        optimiser.step()
+        self._optimiser.step()
         return 0.0
 
-    monkeypatch.setattr(array_fit, "_step", careless)
+    monkeypatch.setattr(Descent, "_descend", careless)
     generator = new(layout)
     fit(generator, total, features, phase, 1.0, 0)
     assert not all(bool(p.isfinite().all()) for p in generator.parameters())
+
+
+class KilledError(Exception):
+    """The process is gone."""
+
+
+def test_an_interrupted_fit_goes_on_exactly_where_it_was(tmp_path, monkeypatch):
+    _, layout, phase, features, total = setting("signal", fit_steps=60)
+    monkeypatch.setattr(array_fit, "_WRITTEN", 10)
+    whole = new(layout)
+    fit(whole, total, features, phase, 1.0, 0)
+    take, steps = Descent.take, []
+
+    def dying(self, stage, loss):
+        steps.append(1)
+        if len(steps) == 57:  # in the tail, seven steps after the last file
+            raise KilledError
+        return take(self, stage, loss)
+
+    kept, resumed = tmp_path / "fit.safetensors", new(layout)
+    monkeypatch.setattr(Descent, "take", dying)
+    with pytest.raises(KilledError):
+        fit(resumed, total, features, phase, 1.0, 0, kept=kept, mark="plan")
+    steps.clear()
+    again = new(layout)
+    fit(again, total, features, phase, 1.0, 0, kept=kept, mark="plan")
+    assert len(steps) == 10  # from step 50 on
+    assert not kept.exists()
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("damage", ["another plan", "cut", "no file", "noise"])
+def test_a_fit_that_cannot_be_taken_up_begins_anew(tmp_path, damage):
+    _, layout, phase, features, total = setting("signal", fit_steps=20)
+    kept, whole, again = tmp_path / "fit.safetensors", new(layout), new(layout)
+    fit(whole, total, features, phase, 1.0, 0)
+    descent = Descent(new(layout), torch.Generator().manual_seed(5))
+    descent.step = 15
+    descent.save(kept, "another" if damage == "another plan" else "plan")
+    if damage == "cut":
+        kept.write_bytes(kept.read_bytes()[:-40])
+    elif damage == "no file":
+        kept.unlink()
+    elif damage == "noise":
+        kept.write_bytes(b"\x00" * 500)
+    fit(again, total, features, phase, 1.0, 0, kept=kept, mark="plan")
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["image", "signal"])
+def test_the_large_preset_makes_a_plan(kind):
+    from common.planning import make_plan, stand_in
+
+    schema = toy_arrays.of(kind)[1]
+    config = toy_arrays.config(features=toy_arrays.Features(), model=toy_arrays.Model())
+    small, large = (
+        make_plan(chosen, schema, stand_in(chosen), run="r") for chosen in (config, config.with_preset("gpu"))
+    )
+    assert large.model.generator_hidden[0] > small.model.generator_hidden[0]
+    assert large.measure.plain > small.measure.plain
+    assert large.measure.noise_multiplier == small.measure.noise_multiplier
