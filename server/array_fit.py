@@ -97,13 +97,14 @@ def _stages(measure: ArrayMeasure) -> list[Stage]:
 
 
 @contextmanager
-def _all_cores() -> Iterator[None]:
-    """Batches here are large enough for threads, unlike anything else in a simulation.
+def _cores(values: int) -> Iterator[None]:
+    """All of them where a step generates enough values for threads to gain, as nothing else in a simulation.
 
     As many as OMP_NUM_THREADS says, if it is set: on cores that others use, threads only wait.
     """
     before, wanted = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS", "")
-    torch.set_num_threads((int(wanted) if wanted.isdigit() else os.cpu_count()) or 1)
+    if values > _WORTH_THREADS:
+        torch.set_num_threads((int(wanted) if wanted.isdigit() else os.cpu_count()) or 1)
     try:
         yield
     finally:
