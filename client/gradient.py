@@ -54,7 +54,8 @@ def sum_of_clipped_grads(
     assert isinstance(layout, ArrayLayout)
     entered.double()
     total = np.zeros(count(entered))
-    for part in records.split(_at_once(entered, views.count * records.shape[1], views.count)):
+    size = _at_once(entered, views.count * records.shape[1], views.count)
+    for part in torch.split(records, size):
         seen = views_of(part, views, layout, entered.random)
         total += clipped_sum_of_views(entered, seen, train.max_grad_norm)
     return total
@@ -75,7 +76,7 @@ def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDAr
     wrapped = GradSampleModuleFastGradientClipping(entered, loss_reduction="sum")
     draws = entered.draws(records)
     size = _at_once(entered, records.shape[1])
-    for part, drawn in zip(records.split(size), draws.split(size), strict=True):
+    for part, drawn in zip(torch.split(records, size), torch.split(draws, size), strict=True):
         total += _ghost(wrapped, part.detach(), drawn, max_grad_norm)
     wrapped.remove_hooks()
     return np.asarray(total.numpy())
@@ -112,7 +113,7 @@ def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float
     ModuleValidator.validate(entered, strict=True)
     wrapped = GradSampleModule(entered, loss_reduction="sum")
     views, width = records.shape[1:]
-    for part in records.split(_at_once(entered, views * width, views)):
+    for part in torch.split(records, _at_once(entered, views * width, views)):
         wrapped.zero_grad()
         wrapped(part.flatten(0, 1).requires_grad_()).sum().backward()
         made: list[Tensor] = [p.grad_sample.flatten(1) for p in parameters]  # type: ignore[attr-defined]
@@ -126,5 +127,5 @@ def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float
 
 
 def _at_once(entered: Entered, values: int, views: int = 1) -> int:
-    """Records whose gradients and activations fit into memory. values: of a record, all its views together"""
+    """Records whose gradients and activations fit into memory. values: of a record with all its views."""
     return max(1, _NUMBERS // max(views * count(entered), _MAPS * values))

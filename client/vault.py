@@ -33,6 +33,7 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
+from common.limits import check_plan
 from common.plan import (
     ENROL_STEP,
     KEYS_STEP,
@@ -174,6 +175,7 @@ class Vault:
                 f"the plan protects {plan.privacy.unit!r}, the schema needs {schema.unit!r}",
                 hint="a schema that names a subject is for plans that protect the subject",
             )
+        check_plan(plan, schema)
         write_secret(keys.folder / "schema.json", request.table)
         self._load(plan, keys.folder)
         self.site.ledger.check(plan.mechanisms, self.site.policy.cap, plan.hash, plan.privacy.unit)

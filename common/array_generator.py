@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from . import release_files
 from .arrays import Arrays
 from .errors import SchemaError
 from .modalities.array_layout import ArrayLayout
+from .modalities.frequencies import MOST_NUMBERS, count
 from .models.array_generator import ArrayGenerator
 from .models.arrays import new_generator
 from .models.encoding import condition_tensor
+from .models.sizes import generator_size
 from .phases import ArrayModel
 from .schema import ArraySchema, of_kind
 
@@ -105,15 +106,10 @@ class ReleasedArrays:
         prior = np.array(description.pop("prior"), np.float64)
         if prior.shape != (schema.classes,) or not ((prior >= 0) & (prior < np.inf)).all() or not prior.sum():
             raise ValueError("a prior that is none of these classes")
-        if 4 * _least_parameters(model) > len(weights):
+        layout = ArrayLayout.of(schema)
+        table = count(layout, model.coefficients) * layout.values  # of cosines, which no weights pay for
+        if 4 * generator_size(layout, model) > len(weights) or table > MOST_NUMBERS:
             raise ValueError("a larger generator than the weights are of")
-        generator = new_generator(ArrayLayout.of(schema), model)
+        generator = new_generator(layout, model)
         generator.load_state_dict(load_tensors(weights))
         return cls(schema, model, generator, prior, description)
-
-
-def _least_parameters(model: ArrayModel) -> int:
-    """Some of the weights of a generator of these sizes: known before any is allocated."""
-    if model.generator == "film":
-        return sum(a * b for a, b in pairwise((model.latent, *model.generator_hidden)))
-    return model.latent * model.generator_width

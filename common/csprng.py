@@ -23,7 +23,7 @@ class Csprng:
     """
 
     def __init__(self) -> None:
-        self._start(os.urandom(32), os.urandom(16))
+        self._start(os.urandom(32), bytes(4) + os.urandom(12))  # a counter of blocks comes first
 
     @classmethod
     def agreed(cls, key: bytes) -> Csprng:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from .modalities.grouping import Grouping, evenly
 from .modalities.layout import Layout
 from .modalities.tabular import Codes, decode
 from .models.encoding import condition_tensor
+from .models.sizes import generator_size
 from .models.tabular import Generator
 from .phases import Model
 from .schema import TableSchema
@@ -137,7 +137,7 @@ class ReleasedGenerator:
         if prior.shape != (math.prod(layout.conditions),) or not ((prior >= 0) & (prior < np.inf)).all():
             raise ValueError("a prior that is none of these conditions")
         grouping = _grouping(description.pop("groups"), description.pop("shares"), schema)
-        if 4 * _least_parameters(layout, model) > len(weights):
+        if 4 * generator_size(layout, model) > len(weights):
             raise ValueError("a larger generator than the weights are of")
         generator = Generator(layout, model.latents, model.latent, model.generator_hidden)
         generator.load_state_dict(load_tensors(weights))
@@ -155,12 +155,3 @@ def _grouping(groups: list[int], shares: list[float], schema: TableSchema) -> Gr
     if not np.allclose(total, 1.0):
         raise ValueError("shares that are none of these groups")
     return Grouping(found.groups, given)
-
-
-def _least_parameters(layout: Layout, model: Model) -> int:
-    """Weights, without biases, of a generator of these sizes: known before any is allocated."""
-    hidden, latent = model.generator_hidden, model.latent
-    layers = sum(a * b for a, b in pairwise((latent, *hidden, layout.generated_width)))
-    film = 2 * sum(hidden) * layout.condition_width
-    width = layout.generated_width
-    return layers + film + (latent + layout.condition_width) * width + model.latents * latent

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .privacy.mechanism import GaussianSum, SampledGaussian
+from .privacy.mechanism import LEAST_NOISE, GaussianSum, SampledGaussian
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -96,7 +96,7 @@ class Count(BaseModel):
     """
 
     model_config = _MODEL
-    noise_multiplier: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
     field_bits: int = Field(ge=8, le=28)
 
     @property
@@ -115,7 +115,7 @@ class Measure(BaseModel):
     """
 
     model_config = _MODEL
-    noise_multiplier: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
     split: tuple[str, ...]
     power: float = Field(ge=0, le=1)
     field_bits: int = Field(ge=8, le=28)
@@ -141,7 +141,7 @@ class ArrayMeasure(BaseModel):
     """
 
     model_config = _MODEL
-    noise_multiplier: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
     coefficients: int = Field(ge=2, le=128)
     plain: int = Field(ge=0, le=65536)
     windowed: int = Field(ge=0, le=65536)
@@ -179,8 +179,8 @@ class Local(BaseModel):
     local_steps: int = Field(ge=1, lt=2**31)
     generator_steps: int = Field(ge=0, lt=2**31)
     sample_rate: float = Field(gt=0, le=1)
-    noise_multiplier: float = Field(gt=0)
-    max_grad_norm: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
+    max_grad_norm: float = Field(ge=1e-6, le=1e6)
     expected_batch_size: int = Field(ge=1, lt=2**31)
     fakes: int = Field(ge=1, lt=2**31)
     generator_batch: int = Field(ge=2, lt=2**31)
@@ -219,8 +219,8 @@ class EveryStep(BaseModel):
     objective: Objective
     rounds: int = Field(ge=1, le=9999)
     sample_rate: float = Field(gt=0, le=1)
-    noise_multiplier: float = Field(gt=0)
-    max_grad_norm: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
+    max_grad_norm: float = Field(ge=1e-6, le=1e6)
     sum_limit: float = Field(gt=0)
     fakes: int = Field(ge=2, lt=2**31)
     generator_steps: int = Field(ge=1, lt=2**31)

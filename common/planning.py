@@ -13,16 +13,13 @@ from pydantic import ValidationError
 from . import array_plan, table_plan
 from .config import SimulationConfig
 from .continuation import Continues
-from .contributions import NoisySum, array_features, encoding, histograms, layout_of
-from .crypto import ring
-from .crypto.parameters import MOST_CIPHERTEXTS
+from .contributions import NoisySum, array_features, encoding, histograms
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
-from .models.build import check_objective
+from .limits import check_parts, check_sums
 from .phases import Count, EveryStep, Local, Objective, Train
 from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon, rounded_up
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
-from .protocol.messages import LARGEST
 from .schema import ArraySchema, Schema, TableSchema
 from .toml_file import first_problem
 
@@ -75,11 +72,10 @@ def make_plan(
         seed=config.seed,
         continues=continues,
     )
-    if draft.train is not None:
-        check_objective(layout_of(schema), draft.train.schedule, draft.train.objective, draft.model)
+    check_parts(draft, schema)
     _check_signal(draft, schema)
     plan = _narrowed(draft, schema)
-    _check_size(plan, schema)
+    check_sums(plan, schema)
     return _promising_all(plan)
 
 
@@ -245,20 +241,3 @@ def local_field_bits(sites: int) -> int:
         f"{_FEWEST_LEVELS} levels for each of {sites} sites do not fit into {_FIELD_BITS[-1]} bits",
         hint="fewer sites",
     )
-
-
-def _check_size(plan: Plan, schema: Schema) -> None:
-    kinds = {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
-    kinds |= {COUNT_STEP: 1} if plan.count else {}
-    chunks = {step: encoding(step, schema, plan).packing.chunks for step in kinds}
-    if sum(times * chunks[step] for step, times in kinds.items()) > MOST_CIPHERTEXTS:
-        raise HeadroomError(
-            f"the sums of this run need more than {MOST_CIPHERTEXTS} ciphertexts",
-            hint="fewer rounds or smaller networks",
-        )
-    longest = max(chunks.values()) * ring.byte_length(2, len(ring.DATA_PRIMES), ring.N)
-    if longest > LARGEST - (1 << 20):
-        raise HeadroomError(
-            f"a contribution would have {longest} bytes, more than a message may have",
-            hint="smaller networks, or fewer columns and bins",
-        )

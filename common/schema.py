@@ -33,6 +33,7 @@ MOST_CLASSES = 256
 MOST_VALUES = 1 << 17
 """Values of one image or signal, all channels together."""
 
+_LARGEST_BOUND, _LEAST_WIDTH = 1e30, 1e-6  # of a channel's values, which are float32; width: relative
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -224,6 +225,9 @@ class Channel(BaseModel):
     def _consistent(self) -> Self:
         if not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"channel {self.name}: bounds must ascend")
+        largest, apart = max(map(abs, self.bounds)), self.bounds[1] - self.bounds[0]
+        if largest > _LARGEST_BOUND or apart < max(1 / _LARGEST_BOUND, _LEAST_WIDTH * largest):
+            raise ValueError(f"channel {self.name}: bounds that float32 cannot tell apart, or hold")
         return self
 
 

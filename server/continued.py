@@ -48,7 +48,7 @@ class Sums:
     def from_bytes(cls, raw: bytes, schema: Schema, plan: Plan) -> Sums:
         """Raises StorageError unless they are sums that the plan's can be added to."""
         try:
-            tensors = safetensors.numpy.load(raw)
+            tensors = {name: _sound(tensor) for name, tensor in safetensors.numpy.load(raw).items()}
             moments = tensors["moments"]
             if isinstance(schema, ArraySchema):
                 return cls(_grown(moments, schema, plan), None, None)
@@ -84,6 +84,13 @@ def pooled(plan: Plan, schema: Schema, state: Checkpoint) -> tuple[Array, Array 
     if state.counts is None or before.counts is None:
         return state.moments + before.moments, None
     return state.moments + before.moments, state.counts + before.counts
+
+
+def _sound(tensor: NDArray[Any]) -> NDArray[Any]:
+    """What a file of ours can hold. Raises ValueError."""
+    if tensor.ndim != 1 or tensor.dtype not in (np.float64, np.int64) or not np.isfinite(tensor).all():
+        raise ValueError("not a list of finite numbers")
+    return tensor
 
 
 def _grown(moments: Array, schema: ArraySchema, plan: Plan) -> Array:

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from .array_layout import ArrayLayout
 
+MOST_NUMBERS = 1 << 28
+"""Of one array that a plan or a release has a machine make: two gigabytes."""
+
 _SIDE = 28.0  # pixels: images of any size have coefficients as large as one of this size
 _LENGTH = 128.0  # samples: likewise
 _TILT = 6.0  # degrees after which an image's coefficients weigh sqrt(2): against the 1/f of natural images
@@ -60,13 +63,32 @@ def lowest(layout: ArrayLayout, coefficients: int) -> Frequencies:
     return _of_images(layout, coefficients) if len(layout.shape) == 3 else _of_signals(layout, coefficients)
 
 
-def _triangle(side: int, count: int) -> tuple[Tensor, Tensor]:
-    """Products of cosines with u + v below 4/3 of ``count``: float64[K, side * side], and u + v."""
-    axis = cosines(side, min(count, side))
-    u, v = torch.meshgrid(torch.arange(len(axis)), torch.arange(len(axis)), indexing="ij")
-    kept = (u + v < 4 * count / 3).flatten()
-    products = torch.einsum("uh,vw->uvhw", axis, axis).reshape(len(axis) ** 2, -1)
-    return products[kept], (u + v).flatten()[kept].double()
+def count(layout: ArrayLayout, coefficients: int) -> int:
+    """How many ``lowest`` has: known before any is made."""
+    if len(layout.shape) == 2:
+        return layout.shape[0] * _of_channel(layout, coefficients)
+    channels, side = layout.shape[0], layout.shape[-1]
+    colours = len(_degrees(side, _colours(coefficients))[0]) if channels == 3 else 0
+    return len(_degrees(side, coefficients)[0]) + 2 * colours
+
+
+def _degrees(side: int, count: int) -> tuple[Tensor, Tensor]:
+    """Frequencies u and v of both axes with u + v below 4/3 of ``count``."""
+    u, v = torch.meshgrid(torch.arange(min(count, side)), torch.arange(min(count, side)), indexing="ij")
+    kept = u + v < 4 * count / 3
+    return u[kept], v[kept]
+
+
+def _triangle(side: int, count: int, seen: int | None = None) -> tuple[Tensor, Tensor]:
+    """Products of cosines of these frequencies: float64[K, side * side], and u + v.
+
+    seen: pixels a side that they are looked at with, if fewer than ``side``; what these cannot show is zero
+    """
+    pixels = seen or side
+    axis = torch.zeros(min(count, side), pixels, dtype=torch.float64)
+    axis[:pixels] = cosines(pixels, min(count, side, pixels))
+    u, v = _degrees(side, count)
+    return (axis[u][:, :, None] * axis[v][:, None, :]).flatten(1), (u + v).double()
 
 
 def _of_images(layout: ArrayLayout, coefficients: int) -> Frequencies:
@@ -92,11 +114,16 @@ def _colours(coefficients: int) -> int:
 
 def _of_signals(layout: ArrayLayout, coefficients: int) -> Frequencies:
     channels, length = layout.shape
-    count = max(8, min(coefficients, length, _MOST_SIGNAL // channels))
+    count = _of_channel(layout, coefficients)
     size = math.sqrt(_LENGTH / length / channels)
     rows = torch.kron(torch.eye(channels, dtype=torch.float64), cosines(length, count) * size)
     degree = torch.arange(count, dtype=torch.float64).repeat(channels)
     return Frequencies(rows, degree, ((1 + degree) / 2).clamp(max=_GROWTH))
+
+
+def _of_channel(layout: ArrayLayout, coefficients: int) -> int:
+    """Coefficients of each channel of a signal."""
+    return max(8, min(coefficients, layout.shape[1], _MOST_SIGNAL // layout.shape[0]))
 
 
 def windowed_images(layout: ArrayLayout, coefficients: int, count: int, random: torch.Generator) -> Tensor:
@@ -113,7 +140,8 @@ def windowed_images(layout: ArrayLayout, coefficients: int, count: int, random: 
     broad = torch.einsum("uh,vw->uvhw", *[cosines(side, _BROAD)] * 2).reshape(_BROAD**2, -1)
     found = []
     for channel in range(layout.shape[0]):
-        plane, _ = _triangle(side, coefficients if channel == 0 else _colours(coefficients))
+        kept = coefficients if channel == 0 else _colours(coefficients)
+        plane, _ = _triangle(layout.shape[-1], kept, side)
         raw = torch.randn(count, len(broad), generator=random, dtype=torch.float64)
         found.append(plane @ ((raw @ broad) * window / lengths[:, None]).T)
     return torch.cat(found)

@@ -19,7 +19,7 @@ from ..phases import ArrayModel
 from .array_generator import ArrayGenerator
 
 _SLOPE = 0.2
-_PLANE = 32  # pixels a side that dense layers write at most; larger images are enlarged from them
+PLANE = 32  # pixels a side that dense layers write at most; larger images are enlarged from them
 _GENTLE = 0.1  # of the dense layers at the start, beside the Gaussian
 
 
@@ -58,7 +58,7 @@ class ImageFilm(ArrayGenerator):
         super().__init__(model)
         low = lowest(layout, model.coefficients)
         self._shape = layout.shape
-        self._plane = (layout.shape[0], *(min(_PLANE, side) for side in layout.shape[1:]))
+        self._plane = (layout.shape[0], *(min(PLANE, side) for side in layout.shape[1:]))
         self.register_buffer("_inverse", low.inverse.float(), persistent=False)
         self.mean = nn.Linear(layout.classes, len(low.degree), bias=False)
         self.factor = nn.Linear(layout.classes * model.latent, len(low.degree), bias=False)

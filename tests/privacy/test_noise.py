@@ -54,3 +54,9 @@ def test_stochastic_rounding_is_unbiased():
     rounded = Csprng().stochastic_round(values)
     assert set(np.unique(rounded)) == {0, 1}
     assert abs(rounded.mean() - 0.3) < 6 * np.sqrt(0.21 / COUNT)
+
+
+def test_a_stream_is_long_whatever_the_system_gives(monkeypatch):
+    """The nonce begins with ChaCha20's block counter: a random one could be about to overflow."""
+    monkeypatch.setattr("os.urandom", lambda count: b"\xff" * count)
+    assert len(Csprng().bytes(1 << 20)) == 1 << 20
