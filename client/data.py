@@ -18,12 +18,18 @@ from common.schema import ArraySchema, Schema, TableSchema
 from common.tables import read_table
 
 
-def load_records(path: Path, schema: Schema, plan: Plan) -> Records:
+def load_records(
+    path: Path, schema: Schema, plan: Plan, *, allow_identified: bool = False
+) -> Records:
     """A site's records, grouped by the unit that the plan protects.
 
+    allow_identified: take images and signals whose files carry somebody's identity, too
     Raises DataError's kinds; TooFew- and TooManyRecordsError do not say how many.
     """
-    records = _arrays(path, schema) if isinstance(schema, ArraySchema) else _table(path, schema)
+    if isinstance(schema, ArraySchema):
+        records = _arrays(path, schema, allow_identified)
+    else:
+        records = _table(path, schema)
     what = "subjects" if schema.subject else "records"
     if records.units < plan.min_records:
         raise TooFewRecordsError(
@@ -45,9 +51,9 @@ def _table(path: Path, schema: Schema) -> Records:
     return Records.of(encode(frame, schema), _subjects(frame, schema.subject) if schema.subject else None)
 
 
-def _arrays(path: Path, schema: ArraySchema) -> Records:
+def _arrays(path: Path, schema: ArraySchema, allow_identified: bool) -> Records:
     """Images or signals, one row each."""
-    arrays = read_arrays(path, schema)
+    arrays = read_arrays(path, schema, allow_identified=allow_identified)
     unit = None if arrays.subjects is None else pd.factorize(arrays.subjects)[0]
     return Records.of(ArrayLayout.of(schema).to_rows(arrays), unit)
 

@@ -30,6 +30,7 @@ class Policy(BaseModel):
     """A site's own rules, which no coordinator can change.
 
     records: CSV or Parquet file, relative to the site's folder
+    allow_identified: take DICOM and EDF files that carry somebody's identity, which is never read
     dataset: a name for these records that nothing else has, 32 hexadecimal digits; the ledger bears it
     epsilon_cap, delta: the most that all runs together may spend on these records
     """
@@ -37,6 +38,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     records: str
     dataset: str = Field(pattern=r"^[0-9a-f]{32}$")
+    allow_identified: bool = False
     epsilon_cap: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
 

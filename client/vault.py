@@ -184,7 +184,9 @@ class Vault:
     def _load(self, plan: Plan, run: Path) -> tuple[Schema, Records]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
-            self._records = {plan.hash: load_records(self.site.records, schema, plan)}
+            allowed = self.site.policy.allow_identified
+            records = load_records(self.site.records, schema, plan, allow_identified=allowed)
+            self._records = {plan.hash: records}
         return schema, self._records[plan.hash]
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:

@@ -18,6 +18,7 @@ _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 class Data(BaseModel):
     """table (or records): CSV, Parquet, npz or a folder; schema: TOML (relative to the configuration file).
 
+    allow_identified: take DICOM and EDF files that carry somebody's identity; it is not read
     holdout: share of the subjects (rows, if the schema names no subject) kept for evaluation
     """
 
@@ -25,6 +26,7 @@ class Data(BaseModel):
     table: str = Field(validation_alias=AliasChoices("table", "records"))
     schema_file: str = Field(alias="schema")
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
+    allow_identified: bool = False
 
 
 class Sites(BaseModel):

@@ -54,7 +54,7 @@ Data = pd.DataFrame | Arrays
 def load_inputs(config: SimulationConfig, folder: Path) -> tuple[Data, Schema]:
     """The records and schema a configuration names, relative to ``folder``."""
     schema = Schema.load(folder / config.data.schema_file)
-    return read_holdings(folder / config.data.table, schema), schema
+    return read_holdings(folder / config.data.table, schema, config.data.allow_identified), schema
 
 
 def simulate(

@@ -33,6 +33,7 @@ def print_summary(outcome: Outcome) -> None:
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
         _files(r) + "  generator.safetensors   the conditional generator, described by generator.json\n"
+        "  sums.safetensors        the released sums, from which a later run may go on\n"
         "  report.json             all numbers; docs/report.md says what each means\n"
         f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
         highlight=False,

@@ -110,7 +110,7 @@ def _check_identity(path: Path, dataset: Dataset, allow_identified: bool) -> Non
         raise IdentifiedError(
             f"{path} carries identity beside the image: {', '.join(names[:_NAMED])}{more}",
             hint="de-identify the files (DICOM PS3.15, basic profile) so that these tags are empty, "
-            "or allow identified files",
+            "or allow_identified = true in the configuration or policy.toml",
         )
 
 

@@ -199,7 +199,8 @@ def _open_edf(file: Path, allow_identified: bool) -> _Recording:
     if not allow_identified and (fields := _identity(edf)):
         raise IdentifiedError(
             f"{file}: the header carries {', '.join(fields)}",
-            hint="write X into these fields (edfio: anonymize), or allow them: only samples are used",
+            hint="write X into these fields (edfio: anonymize), or set allow_identified = true: only samples "
+            "are used",
         )
     if edf.reserved.startswith("EDF+D") and not edf.is_continuous:
         raise UnreadableFileError(

@@ -22,6 +22,7 @@ def generator_size(layout: Layout | ArrayLayout, model: Model | ArrayModel) -> i
         return _of_table(layout, model) if isinstance(model, Model) else 0
     if not isinstance(model, ArrayModel):
         return 0
+    kept = frequencies(layout, model.coefficients)
     with torch.device("meta"):  # no memory
         if model.generator == "convolutional":
             return count(ConvolutionalGenerator(layout, model))
@@ -30,7 +31,7 @@ def generator_size(layout: Layout | ArrayLayout, model: Model | ArrayModel) -> i
             outputs = layout.shape[0] * min(model.coefficients, layout.shape[1])
             return count(FilmTrunk(latent, model.generator_hidden, classes, outputs))
         outputs = layout.shape[0] * math.prod(min(PLANE, side) for side in layout.shape[1:])
-        gaussian = (classes + classes * latent) * frequencies(layout, model.coefficients)
+        gaussian = (classes + classes * latent) * kept
         return gaussian + count(FilmTrunk(latent, model.generator_hidden, classes, outputs))
 
 

@@ -31,6 +31,7 @@ proportional to the deviation of the sum) grows by the factor 1 + g**2 / 8v, wha
 g = sqrt(v) / 5 that is 0.5 %; a fixed grid fails as soon as many small steps are composed (325,000 steps
 with v = 1e-6 at g = 1e-3: 10 % too much). Tests compare with a grid ten times as fine."""
 _MOST_DIVERGENCE = 50.0  # exp of more is no finite deviation; the widest grid holds long before
+_MOST_POINTS = 1 << 27  # of a loss distribution, which bounds time and memory; usual plans have 1e5
 _NOISE_RANGE = (0.3, 1000.0)
 _PRECISION = 1e-4  # of a calibrated noise multiplier, relative
 
@@ -146,6 +147,8 @@ def _epsilon(mechanisms: tuple[Mechanism, ...], delta: float) -> float:
     if not mechanisms:
         return 0.0
     grid = _grid(mechanisms)
+    if _points(mechanisms, grid) > _MOST_POINTS:
+        raise PrivacyTargetError("this much privacy loss is not computed: it protects nobody")
     losses = [_loss(mechanism, grid) for mechanism in mechanisms]
     return float(reduce(PrivacyLossDistribution.compose, losses).get_epsilon_for_delta(delta))
 
@@ -175,6 +178,18 @@ def _grid(mechanisms: tuple[Mechanism, ...]) -> float:
     wanted = min(_WIDEST, _GRID_PER_DEVIATION * math.sqrt(variance / steps))
     # rounded down to one of few values, so that the loss of a step is computed once
     return math.exp2(math.floor(4 * math.log2(wanted)) / 4)
+
+
+def _points(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
+    """About how many values of the loss are in memory: as far as its mean and ten deviations reach."""
+    total = 0.0
+    for mechanism in mechanisms:
+        sigma = mechanism.noise_multiplier
+        if isinstance(mechanism, SampledGaussian):  # sampling only makes it less
+            total += min(_variance(mechanism), mechanism.steps / sigma / sigma)
+        else:
+            total += 1 / sigma / sigma
+    return (total / 2 + 10 * math.sqrt(total)) / grid
 
 
 def _variance(mechanism: Mechanism) -> float:

@@ -7,11 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LEAST_NOISE = 0.05
-"""Noise multiplier below which nobody is protected: epsilon is in the hundreds, and takes minutes to compute."""
-
-MOST_STEPS = 1 << 48
-"""Of DP-SGD in one mechanism: more cannot be taken."""
-
+"""Noise multiplier of a plan, at least: with less, epsilon is above 200 and takes minutes to compute."""
 
 class GaussianSum(BaseModel):
     """One release of a bounded sum over all records of a site, plus Gaussian noise.
@@ -21,7 +17,7 @@ class GaussianSum(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: Literal["gaussian-sum"] = "gaussian-sum"
-    noise_multiplier: float = Field(ge=LEAST_NOISE)
+    noise_multiplier: float = Field(gt=0)
 
 
 class SampledGaussian(BaseModel):
@@ -34,9 +30,9 @@ class SampledGaussian(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: Literal["poisson-sampled-gaussian"] = "poisson-sampled-gaussian"
-    noise_multiplier: float = Field(ge=LEAST_NOISE)
+    noise_multiplier: float = Field(gt=0)
     sample_rate: float = Field(gt=0, le=1)
-    steps: int = Field(ge=1, le=MOST_STEPS)
+    steps: int = Field(ge=1)
 
 
 Mechanism = Annotated[GaussianSum | SampledGaussian, Field(discriminator="kind")]

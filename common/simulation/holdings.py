@@ -118,10 +118,10 @@ def holdings_of(data: pd.DataFrame | Arrays, schema: Schema, config: SimulationC
     return TableHoldings(data, schema, by_column)
 
 
-def read_holdings(path: Path, schema: Schema) -> pd.DataFrame | Arrays:
+def read_holdings(path: Path, schema: Schema, allow_identified: bool) -> pd.DataFrame | Arrays:
     """Records of any kind from a file or folder. Raises DataError's kinds."""
     if isinstance(schema, ArraySchema):
-        return read_arrays(path, schema)
+        return read_arrays(path, schema, allow_identified=allow_identified)
     assert isinstance(schema, TableSchema)
     return read_table(path, schema)
 

@@ -33,7 +33,8 @@ def outcome(tmp_path_factory):
 
 def test_the_release_is_whole(outcome):
     names = {path.name for path in outcome.folder.iterdir()}
-    assert names == {"synthetic.csv", "generator.safetensors", "generator.json", "report.json"}
+    files = {"synthetic.csv", "generator.safetensors", "generator.json", "sums.safetensors", "report.json"}
+    assert names == files
     report = json.loads((outcome.folder / "report.json").read_text())
     assert report == json.loads(json.dumps(outcome.report))
     assert 2.9 < report["epsilon"] <= 3.0
@@ -139,7 +140,7 @@ def test_the_canary_search_catches_a_leak(tmp_path, monkeypatch, caplog, leak):
     """Negative control: a vault that quotes a record in a refusal, or in its log, is caught."""
     original = vault.load_records
 
-    def leaky(path, schema, plan):
+    def leaky(path, schema, plan, **options):
         worst = pd.read_parquet(path).cost.max()
         if leak == "log":
             logging.getLogger("leak").warning("largest cost %s", worst)
@@ -148,7 +149,7 @@ def test_the_canary_search_catches_a_leak(tmp_path, monkeypatch, caplog, leak):
                 vault, "Refused", lambda **_: Refused(code="data", message=f"cost {worst}", hint="")
             )
             raise RuntimeError
-        return original(path, schema, plan)
+        return original(path, schema, plan, **options)
 
     monkeypatch.setattr(vault, "load_records", leaky)
     places, finished = run_with_canary(tmp_path, monkeypatch, caplog)
