@@ -49,6 +49,8 @@ def sum_of_clipped_grads(
         assert isinstance(schema, TableSchema)
         rows = Layout.of(schema).to_model(start.grouping.to_groups(rows, schema))
     records = record_tensor(rows, layout).double()
+    if len(records) == 0:  # a Poisson sample may be empty, and of nothing there are no views
+        return np.zeros(count(entered))
     if (views := plan.measure.views if isinstance(plan.measure, ArrayMeasure) else None) is None:
         return clipped_sum(entered.double(), records, train.max_grad_norm)
     assert isinstance(layout, ArrayLayout)

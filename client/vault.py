@@ -34,15 +34,7 @@ from common.errors import (
     TooManyRecordsError,
 )
 from common.limits import check_plan
-from common.plan import (
-    ENROL_STEP,
-    KEYS_STEP,
-    MOST_ATTEMPTS,
-    PROOF_STEP,
-    Plan,
-    attempt,
-    attempted,
-)
+from common.plan import ENROL_STEP, KEYS_STEP, MOST_ATTEMPTS, PROOF_STEP, Plan, attempt, attempted
 from common.protocol import frames
 from common.protocol.messages import (
     LARGEST,
@@ -184,9 +176,8 @@ class Vault:
     def _load(self, plan: Plan, run: Path) -> tuple[Schema, Records]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
-            allowed = self.site.policy.allow_identified
-            records = load_records(self.site.records, schema, plan, allow_identified=allowed)
-            self._records = {plan.hash: records}
+            site, allowed = self.site, self.site.policy.allow_identified
+            self._records = {plan.hash: load_records(site.records, schema, plan, allow_identified=allowed)}
         return schema, self._records[plan.hash]
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:

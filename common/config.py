@@ -15,6 +15,18 @@ from .toml_file import read_model
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_OF_TABLES = ("model.latents", "model.discriminator_hidden", "training.split")
+_OF_ARRAYS = (
+    "model.generator",
+    "model.generator_width",
+    "model.discriminator_width",
+    "model.categories",
+    "model.factors",
+    "features",
+    "augment",
+)
+
+
 class Data(BaseModel):
     """table (or records): CSV, Parquet, npz or a folder; schema: TOML (relative to the configuration file).
 
@@ -233,6 +245,8 @@ class SimulationConfig(BaseModel):
                 f"training: schedule {training.schedule!r} with {training.rounds} rounds; "
                 "'moments' has none, 'every-step' at least one"
             )
+        if not training.rounds and self.adversarial != Adversarial():
+            raise ValueError("adversarial: without rounds there is no adversarial phase; leave it out")
         if training.schedule == "every-step" and training.generator_steps == 0:
             raise ValueError("training: every-step needs at least one generator step")
         if (training.most_records_per_site or training.records_per_site) < training.records_per_site:
@@ -245,6 +259,15 @@ class SimulationConfig(BaseModel):
             raise ConfigError(f"there is no preset {preset!r}", hint="presets are: cpu, gpu")
         features = self.features.model_copy(update={"preset": preset})
         return self.model_copy(update={"features": features})
+
+    def check_kind(self, array: bool) -> None:
+        """Raise ConfigError for a key that records of this kind do not have: it would do nothing."""
+        for key in _OF_TABLES if array else _OF_ARRAYS:
+            section, _, name = key.partition(".")
+            found = getattr(self, section)
+            if (getattr(found, name) if name else found) not in (None, Features()):
+                kind = "tables" if array else "images and signals"
+                raise ConfigError(f"{key} is for {kind}", hint="leave it out")
 
     @property
     def committee(self) -> dict[str, int]:

@@ -59,6 +59,7 @@ def make_plan(
     """
     wanted, training = config.privacy, config.training
     check_target(wanted.epsilon, wanted.delta)
+    config.check_kind(isinstance(schema, ArraySchema))
     count_noise, measure_noise, train_noise = _noise(config, isinstance(schema, TableSchema))
     draft = Plan(
         run=run,

@@ -31,6 +31,8 @@ proportional to the deviation of the sum) grows by the factor 1 + g**2 / 8v, wha
 g = sqrt(v) / 5 that is 0.5 %; a fixed grid fails as soon as many small steps are composed (325,000 steps
 with v = 1e-6 at g = 1e-3: 10 % too much). Tests compare with a grid ten times as fine."""
 _MOST_DIVERGENCE = 50.0  # exp of more is no finite deviation; the widest grid holds long before
+_MOST_NOISE = 1e6  # that is told from more: to account for less is on the safe side
+_FINEST = 1e-12  # where there is hardly any loss
 _MOST_POINTS = 1 << 27  # of a loss distribution, which bounds time and memory; usual plans have 1e5
 _NOISE_RANGE = (0.3, 1000.0)
 _PRECISION = 1e-4  # of a calibrated noise multiplier, relative
@@ -164,7 +166,7 @@ def _loss(mechanism: Mechanism, grid: float) -> PrivacyLossDistribution:
 @lru_cache(maxsize=16)  # in a run it is asked for with ever other numbers of steps
 def _gaussian_loss(noise_multiplier: float, sample_rate: float, grid: float) -> PrivacyLossDistribution:
     return from_gaussian_mechanism(
-        standard_deviation=noise_multiplier,
+        standard_deviation=min(noise_multiplier, _MOST_NOISE),
         value_discretization_interval=grid,
         sampling_prob=sample_rate,
         neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,
@@ -175,7 +177,7 @@ def _grid(mechanisms: tuple[Mechanism, ...]) -> float:
     """A grid that does not show in the result, however many steps there are."""
     steps = sum(m.steps if isinstance(m, SampledGaussian) else 1 for m in mechanisms)
     variance = math.fsum(map(_variance, mechanisms))
-    wanted = min(_WIDEST, _GRID_PER_DEVIATION * math.sqrt(variance / steps))
+    wanted = min(_WIDEST, max(_FINEST, _GRID_PER_DEVIATION * math.sqrt(variance / steps)))
     # rounded down to one of few values, so that the loss of a step is computed once
     return math.exp2(math.floor(4 * math.log2(wanted)) / 4)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 LEAST_NOISE = 0.05
 """Noise multiplier of a plan, at least: with less, epsilon is above 200 and takes minutes to compute."""
 
+
 class GaussianSum(BaseModel):
     """One release of a bounded sum over all records of a site, plus Gaussian noise.
 

@@ -4,7 +4,9 @@ import contextlib
 import functools
 import io
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +17,16 @@ import pytest
 from PIL import Image
 
 from client.data import load_records
-from common.config import Training
+from common.config import SimulationConfig, Training
 from common.contributions import array_features, encoding
 from common.launch import main
 from common.modalities import image_output, signal_output
 from common.modalities.array_files import read_arrays
 from common.plan import Plan
+from common.planning import make_plan, stand_in
 from common.privacy.accounting import epsilon
 from common.records import Records
-from common.schema import Channel, Schema, SignalSchema
+from common.schema import Channel, ImageSchema, Schema, SignalSchema, of_kind
 from common.simulation import array_report
 from common.simulation.prepare import prepare
 from server import release
@@ -74,7 +77,9 @@ fit_steps = 20
 DIGITS = CONFIG.replace("SCHEMA", "digits.toml").replace("COLUMN", "digit")
 SIGNALS = CONFIG.replace("SCHEMA", "moves.toml").replace("COLUMN", "shape")
 EVERY_STEP = 'fit_steps = 20\nschedule = "every-step"\nrounds = 3\nsample_rate = 0.2'
-LOCAL = 'fit_steps = 20\nschedule = "local"\nrounds = 2\nlocal_steps = 2\nsample_rate = 0.2'
+LOCAL = (
+    'fit_steps = 20\nschedule = "local"\nrounds = 2\nlocal_steps = 1\ngenerator_steps = 1\nsample_rate = 0.2'
+)
 
 
 class Done:
@@ -534,7 +539,13 @@ CODES = "discriminator_width = 4\ncategories = 3"
     [
         ("moves", lambda text: text + "[augment]\ncount = 2\n", "augment"),
         ("digits", lambda text: text.replace("discriminator_width = 4", CODES), "infogan"),
-        ("digits", lambda text: text + '[adversarial]\nfamily = "infogan"\n', "codes"),
+        (
+            "digits",
+            lambda text: text.replace("fit_steps = 20", EVERY_STEP) + '[adversarial]\nfamily = "infogan"\n',
+            "codes",
+        ),
+        ("digits", lambda text: text + '[adversarial]\nfamily = "cvae"\n', "without rounds"),
+        ("digits", lambda text: text.replace("fit_steps = 20", "split = ['digit']"), "training.split"),
         (
             "digits",
             lambda text: (
@@ -556,3 +567,49 @@ def test_configurations_that_do_not_fit_leave_a_finished_run_as_it_is(project, r
     assert (done.error["code"], done.code) == ("config", 2)
     assert says in done.error["message"] + done.error["hint"]
     assert before == ((Path(f"{out}.run") / "plan.json").read_bytes(), (out / "report.json").read_bytes())
+
+
+def blocks(page):
+    return [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.S)]
+
+
+def planned(content, schema):
+    config = SimulationConfig.model_validate(content)
+    return make_plan(config, schema, stand_in(config), "documented")
+
+
+def test_the_examples_of_the_documentation_can_be_run():
+    image, signal, config = blocks("images-and-signals.md")
+    assert isinstance(of_kind(image), ImageSchema)
+    assert isinstance(of_kind(signal), SignalSchema)
+    assert planned(config, of_kind(image)).measure.views.rotate == 5
+    del config["augment"]
+    assert planned(config, of_kind(signal)).privacy.unit == "add/remove one subject"
+
+
+def test_documented_defaults_and_sizes_are_the_codes():
+    config = blocks("images-and-signals.md")[2]
+    config["sites"]["column"] = "digit"
+    del config["augment"]
+    written = next(content for content in blocks("simulate.md") if "augment" in content)
+    plain = planned(config, toy_arrays.DIGITS)
+    chosen = planned(
+        {**config, "model": written["model"], "features": written["features"]}, toy_arrays.DIGITS
+    )
+    assert (plain.model, plain.measure) == (chosen.model, chosen.measure)
+    views = planned({**config, "augment": {}}, toy_arrays.DIGITS).measure.views
+    assert views == planned({**config, "augment": written["augment"]}, toy_arrays.DIGITS).measure.views
+    text = (DOCS / "images-and-signals.md").read_text()
+    beats = toy_arrays.WAVES.model_copy(
+        update={
+            "length": 128,
+            "label": toy_arrays.WAVES.label.model_copy(update={"categories": tuple("abcde")}),
+        }
+    )
+    for schema in (toy_arrays.DIGITS, beats):
+        features = array_features(schema, planned(config, schema))
+        parts = " + ".join(f"{part:,}" for part in features.parts)
+        assert f"| {parts} = {features.block:,} | {schema.classes} | {features.count:,} |" in text
+    adversarial = next(content for content in blocks("simulate.md") if list(content) == ["adversarial"])
+    default = SimulationConfig.model_validate(config).adversarial
+    assert default == SimulationConfig.model_validate({**config, **adversarial}).adversarial

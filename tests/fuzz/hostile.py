@@ -49,6 +49,9 @@ def _safetensors(header: dict[str, object], body: bytes = b"") -> bytes:
 _NAMES = (
     "groups",
     "discriminator",
+    "entered",
+    "total",
+    "shares",
     "parameters",
     "singles",
     "pairs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +16,21 @@ from client.answers import Answers
 from client.vault import Vault
 from common.crypto import encrypted
 from common.crypto.identity import verify
+from common.earlier import Earlier
 from common.errors import FedcganError, RefusedError
-from common.generator import ReleasedGenerator
+from common.limits import check_plan
+from common.modalities.array_files import read_arrays
 from common.plan import ENROL_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, Plan
 from common.privacy.ledger import Ledger
 from common.protocol import frames, messages, records
 from common.release_files import DESCRIPTION, WEIGHTS
+from common.released import load_release
 from common.schema import Schema
-from common.states import MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, MeasureState, RoundState, StepState
 from server.checkpoint import Checkpoint
+from server.continued import Sums
 
-from .world import SITE, World
+from .world import SITE, Of, World
 
 LIMIT = 1 << 30
 CONTEXT = b"context"
@@ -153,7 +158,71 @@ def _release(world: World, description: bytes, weights: bytes) -> None:
     folder = world.scratch("release")
     (folder / DESCRIPTION).write_bytes(description)
     (folder / WEIGHTS).write_bytes(weights)
-    ReleasedGenerator.load(folder)
+    load_release(folder)
+
+
+def _of(kind: str, use: Callable[[Of, bytes], object], seed: Callable[[Of], bytes]) -> Decoder:
+    """The same of images or signals."""
+    return Decoder(lambda w, raw: use(w.arrays[kind], raw), lambda w: [seed(w.arrays[kind])])
+
+
+def _released(of: Of, raw: bytes) -> None:
+    """A release to go on from, its description altered."""
+    folder = of.folder.with_name(f"altered-{of.folder.name}")
+    if not folder.exists():
+        shutil.copytree(of.release, folder)
+    (folder / DESCRIPTION).write_bytes(raw)
+    found = Earlier.load(folder)
+    found.check_schema(of.schema)
+    found.check_plan(of.plan)
+
+
+def _file(of: Of, raw: bytes) -> None:
+    """A site's records."""
+    path = of.folder / "altered.npz"
+    path.write_bytes(raw)
+    read_arrays(path, of.schema)
+
+
+def _limits(world: World, raw: bytes) -> None:
+    """A plan that was approved, held against schemas of all kinds."""
+    plan, refused = Plan.from_json(raw), []
+    for schema in (world.run.schema, *(of.schema for of in world.arrays.values())):
+        try:
+            check_plan(plan, schema)
+        except FedcganError as error:
+            refused.append(error)
+    if len(refused) == 3:
+        raise refused[0]
+
+
+def _of_arrays(kind: str) -> dict[str, Decoder]:
+    name = f"{kind}s"
+    return {
+        f"schema of {name}": _of(
+            kind, lambda _, raw: Schema.from_json(raw).hash, lambda of: of.schema.model_dump_json().encode()
+        ),
+        f"schema file of {name}": Decoder(
+            lambda w, raw: Schema.load(_written("schema.toml", w, raw)),
+            lambda w: [w.arrays[kind].schema.to_toml().encode()],
+        ),
+        f"plan of {name}": _of(
+            kind, lambda _, raw: Plan.from_json(raw).mechanisms, lambda of: of.plan.to_json()
+        ),
+        f"{name}: step state": _of(
+            kind, lambda of, raw: StepState.from_bytes(raw, of.schema), lambda of: of.step_state
+        ),
+        f"{name}: round state": _of(
+            kind,
+            lambda of, raw: ArrayRoundState.from_bytes(raw, of.features.layout, of.features.count),
+            lambda of: of.round_state,
+        ),
+        f"{name}: sums": _of(
+            kind, lambda of, raw: Sums.from_bytes(raw, of.schema, of.plan), lambda of: of.sums
+        ),
+        f"release of {name}": _of(kind, _released, lambda of: (of.release / DESCRIPTION).read_bytes()),
+        f"file of {name}": _of(kind, _file, lambda of: of.file),
+    }
 
 
 def _weights(world: World, raw: bytes) -> None:
@@ -246,5 +315,11 @@ DECODERS: dict[str, Decoder] = {
         lambda w: [(w.release / DESCRIPTION).read_bytes()],
     ),
     "weights": Decoder(_weights, lambda w: [(w.release / WEIGHTS).read_bytes()]),
+    **_of_arrays("image"),
+    **_of_arrays("signal"),
+    "plan's limits": Decoder(
+        _limits, lambda w: [w.run.plan.to_json(), *(of.plan.to_json() for of in w.arrays.values())]
+    ),
+    "table: sums": Decoder(lambda w, raw: Sums.from_bytes(raw, w.run.schema, w.run.plan), lambda w: [w.sums]),
     "checkpoint": Decoder(_checkpoint, lambda w: [w.checkpoint]),
 }

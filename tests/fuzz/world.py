@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,28 +12,96 @@ import numpy as np
 import torch
 
 from client.vault import Vault
-from common.contributions import counts, encoding, pairs
+from common.array_generator import ReleasedArrays
+from common.arrays import Arrays
+from common.contributions import array_features, counts, encoding, family_of, histograms, pairs
 from common.crypto.identity import AgreementKey
 from common.crypto.ring import N
 from common.crypto.tag import GroupKey
+from common.earlier import FACT, fact
 from common.generator import ReleasedGenerator
+from common.modalities.array_features import ArrayFeatures
+from common.modalities.array_files import write_records
 from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
 from common.modalities.layout import Layout
 from common.models.tabular import Generator
-from common.plan import COUNT_STEP, MEASURE_STEP, PROOF_STEP
+from common.plan import COUNT_STEP, MEASURE_STEP, PROOF_STEP, Plan
+from common.planning import make_plan, stand_in
 from common.privacy.ledger import Cap
 from common.protocol import frames
 from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Refused
+from common.release_files import save_sums
+from common.schema import ArraySchema
 from common.simulation.prepare import Run
-from common.states import MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, MeasureState, RoundState, StepState
 from server.adversary import Adversary
 from server.checkpoint import Checkpoint
+from server.continued import Sums
 from server.enrolment import enrol, make_keys
-from tests import toy
+from tests import toy, toy_arrays
 from tests.federation import LocalFederation
 
 SITE = "site-north"
+
+
+@dataclass(repr=False)
+class Of:
+    """A plan for images or signals, and honest bytes of a run of it."""
+
+    folder: Path
+    schema: ArraySchema
+    plan: Plan
+    records: Arrays
+
+    @cached_property
+    def features(self) -> ArrayFeatures:
+        return array_features(self.schema, self.plan)
+
+    @cached_property
+    def step_state(self) -> bytes:
+        _, discriminator = counts(self.schema, self.plan)
+        return StepState(grouping=None, entered=np.zeros(discriminator, np.float32)).to_bytes()
+
+    @cached_property
+    def round_state(self) -> bytes:
+        return ArrayRoundState(
+            parameters=np.zeros(sum(counts(self.schema, self.plan)), np.float32),
+            total=np.zeros(self.features.count),
+            prior=np.full(self.schema.classes, 1 / self.schema.classes),
+        ).to_bytes()
+
+    @cached_property
+    def sums(self) -> bytes:
+        return Sums(np.zeros(self.features.count), None, None).to_bytes()
+
+    @cached_property
+    def release(self) -> Path:
+        """A folder with a released generator that says what it rests on."""
+        generator = family_of(self.schema, self.plan).generator
+        facts = {"epsilon": 1.0, FACT: fact(self.plan, {}, hashlib.sha256(self.sums).hexdigest())}
+        prior = np.ones(self.schema.classes)
+        ReleasedArrays(self.schema, self.plan.model, generator, prior, facts).save(self.folder)
+        save_sums(self.folder, self.sums)
+        return self.folder
+
+    @cached_property
+    def file(self) -> bytes:
+        """Records as an npz."""
+        write_records(self.records, self.schema, self.folder / "records.npz")
+        return (self.folder / "records.npz").read_bytes()
+
+
+def _arrays() -> dict[str, tuple[ArraySchema, Plan, Arrays]]:
+    config = toy_arrays.config()
+    training = config.training.model_copy(update={"schedule": "every-step", "rounds": 2})
+    settings = config.model_copy(update={"training": training})
+    found = {}
+    for kind in ("image", "signal"):
+        records, schema = toy_arrays.of(kind)
+        plan = make_plan(settings, schema, stand_in(settings), kind)
+        found[kind] = (schema, plan, records.take(np.arange(20)))
+    return found
 
 
 @dataclass(repr=False)
@@ -118,6 +187,18 @@ class World:
             ),
         )
         return {type(state).__name__: state.to_bytes() for state in made}
+
+    @cached_property
+    def arrays(self) -> dict[str, Of]:
+        """Images and signals: what goes to and fro in runs over them."""
+        return {kind: Of(self.scratch(f"of-{kind}"), *made) for kind, made in _arrays().items()}
+
+    @cached_property
+    def sums(self) -> bytes:
+        """What a table's release says about its sums."""
+        grouping = Grouping.of_itself(self.run.schema)
+        counts = histograms(self.run.schema).count
+        return Sums(np.zeros(self.features.count), np.zeros(counts), grouping).to_bytes()
 
     @cached_property
     def ledger(self) -> bytes:

@@ -90,6 +90,18 @@ def test_bytes_that_lie(world, name):
         feed(DECODERS[name].decode, world, raw)
 
 
+JSON = (
+    "plan",
+    "plan of images",
+    "schema",
+    "schema of images",
+    "schema of signals",
+    "plan's limits",
+    "release",
+    "release of images",
+    "release of signals",
+    "ledger",
+)
 BODIES = [name for name in DECODERS if name.startswith(("message", "vault ", "refusal"))]
 
 
@@ -104,7 +116,7 @@ def test_bodies_of_the_right_shape_with_values_of_any_type(world, name, content)
     feed(decoder.decode, world, msgpack.packb(altered, datetime=True))
 
 
-@pytest.mark.parametrize("name", ["plan", "schema", "release", "ledger"])
+@pytest.mark.parametrize("name", [name for name in DECODERS if name in JSON])
 @given(content=st.data())
 @few(60)
 def test_json_with_values_of_any_type(world, name, content):
@@ -122,10 +134,23 @@ def test_json_with_values_of_any_type(world, name, content):
     feed(decoder.decode, world, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
-TENSORS = ("groups", "discriminator", "parameters", "singles", "pairs", "single_precision", "noise", "prior")
+TENSORS = (
+    "groups",
+    "entered",
+    "parameters",
+    "total",
+    "singles",
+    "pairs",
+    "single_precision",
+    "noise",
+    "prior",
+    "moments",
+    "counts",
+    "shares",
+)
 
 
-@pytest.mark.parametrize("name", [name for name in DECODERS if name.endswith(" state")])
+@pytest.mark.parametrize("name", [name for name in DECODERS if name.endswith((" state", " sums"))])
 @given(
     header=st.dictionaries(
         st.sampled_from(TENSORS),
