@@ -18,9 +18,7 @@ from common.schema import ArraySchema, Schema, TableSchema
 from common.tables import read_table
 
 
-def load_records(
-    path: Path, schema: Schema, plan: Plan, *, allow_identified: bool = False
-) -> Records:
+def load_records(path: Path, schema: Schema, plan: Plan, *, allow_identified: bool = False) -> Records:
     """A site's records, grouped by the unit that the plan protects.
 
     allow_identified: take images and signals whose files carry somebody's identity, too
