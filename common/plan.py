@@ -156,7 +156,7 @@ class Plan(BaseModel):
     """
 
     model_config = _MODEL
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     run: str = Field(min_length=1, max_length=64)
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation
