@@ -14,7 +14,7 @@ from common.contributions import array_features, layout_of, local_encoding, pair
 from common.csprng import Csprng
 from common.modalities.gram import GramFeatures
 from common.modalities.layout import Layout
-from common.models.array_loss import ArrayMomentLoss
+from common.models.array_loss import ANCHOR_BATCH, ArrayMomentLoss
 from common.models.encoding import AnyLayout, record_tensor
 from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
@@ -27,8 +27,6 @@ from common.privacy.update import PrivateUpdate
 from common.records import Records
 from common.schema import Schema, TableSchema
 from common.states import ArrayRoundState, RoundState
-
-_ANCHOR_BATCH = 16  # generated images or signals of each class beside the released features
 
 
 def train_locally(
@@ -52,7 +50,7 @@ def train_locally(
     else:
         features = array_features(schema, plan)
         start = ArrayRoundState.from_bytes(state, features.layout, features.count)
-        anchor = ArrayMomentLoss(features, start.total, _ANCHOR_BATCH, random)
+        anchor = ArrayMomentLoss(features, start.total, ANCHOR_BATCH, random)
     pair = Pair.new(layout, plan.model, plan.seed)
     pair.load(start.parameters)
     fakes = Fakes(pair.generator, layout, start.prior, random)

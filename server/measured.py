@@ -16,7 +16,7 @@ from common.modalities.array_features import ArrayFeatures
 from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
 from common.models.array_generator import ArrayGenerator
-from common.models.array_loss import ArrayMomentLoss
+from common.models.array_loss import ANCHOR_BATCH, ArrayMomentLoss
 from common.models.objective import FittingLoss
 from common.models.tabular import Generator
 from common.phases import ArrayMeasure, Measure
@@ -31,8 +31,6 @@ from .moments import Moments, to_simplex
 from .released import own_moments, released_grouping, released_moments
 
 Array = NDArray[np.float64]
-
-_ANCHOR_BATCH = 16  # generated records of each class beside the released features
 
 
 class Measured(Protocol):
@@ -130,7 +128,7 @@ class ArrayMeasured:
     def anchor(self) -> FittingLoss:
         """The loss on all features, by a small batch of each class."""
         random = torch.Generator().manual_seed(self.plan.seed)
-        return ArrayMomentLoss(self.features, self.sum, _ANCHOR_BATCH, random)
+        return ArrayMomentLoss(self.features, self.sum, ANCHOR_BATCH, random)
 
     def fit(self, generator: ArrayGenerator, epsilon: float, folder: Path | None = None) -> None:
         """Fit the generator to the sum, in place; goes on where it was interrupted."""

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ..arrays import SOURCE_TYPE
 from ..durable import sync_folder
 from ..errors import StorageError, UnreadableFileError
 from ..schema import ImageSchema
 from ..tables import write_whole
 from .image_files import folder_name, npz_array
-
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's term for media that a trained model made."""
 
 _OURS = {"Software": "fedcgan", "Synthetic": "true"}
 _XMP_KEY = "XML:com.adobe.xmp"

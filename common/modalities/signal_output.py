@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..arrays import SOURCE_TYPE as SOURCE
 from ..errors import FedcganError, ShapeError, UnreadableFileError
 from ..schema import SignalSchema
 from ..tables import write_whole
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 LIMIT = 8 << 30
 """Bytes of the arrays of one file, unpacked."""
 
-SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's term for what a trained model made."""
 
 _ROWS = 1 << 22  # values of a group of rows in Parquet
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from ..modalities.array_features import ArrayFeatures
 from .objective import AnyGenerator
 
+ANCHOR_BATCH = 16
+"""Generated records of each class beside the released features, in the adversarial phase."""
+
 _ANGLES = 1 << 18  # cosines of each kind in a step: what bounds its time; frequencies are drawn anew
 _LEAST = 200  # frequencies
 
