@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .config import SimulationConfig
 from .errors import ConfigError
 from .phases import ArrayMeasure, ArrayModel, Views
+from .run_config import RunConfig
 from .schema import ArraySchema, ImageSchema
 
 _MODEL: dict[str, Any] = {"categories": 0, "factors": 0, "generator": "film"}
@@ -51,12 +51,12 @@ _RECIPES = {
 }
 
 
-def _recipe(config: SimulationConfig, schema: ArraySchema) -> _Recipe:
+def _recipe(config: RunConfig, schema: ArraySchema) -> _Recipe:
     kind = "image" if isinstance(schema, ImageSchema) else "signal"
     return _RECIPES[kind, config.features.preset]
 
 
-def model(config: SimulationConfig, schema: ArraySchema) -> ArrayModel:
+def model(config: RunConfig, schema: ArraySchema) -> ArrayModel:
     """The networks. Raises ConfigError for codes that no family uses."""
     given = config.model.given(*(name for name in ArrayModel.model_fields if name != "coefficients"))
     usual = _recipe(config, schema)
@@ -67,7 +67,7 @@ def model(config: SimulationConfig, schema: ArraySchema) -> ArrayModel:
     return found
 
 
-def measure(config: SimulationConfig, schema: ArraySchema, noise: float, field_bits: int) -> ArrayMeasure:
+def measure(config: RunConfig, schema: ArraySchema, noise: float, field_bits: int) -> ArrayMeasure:
     """The sum of features and the fit. Raises ConfigError for views of signals."""
     if config.augment is not None and not isinstance(schema, ImageSchema):
         raise ConfigError("augment: views are for images")

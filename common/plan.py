@@ -22,6 +22,7 @@ from .toml_file import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+PROPOSE_STEP = "propose"
 ENROL_STEP = "enrol"
 KEYS_STEP = "keys"
 PROOF_STEP = "proof"
@@ -152,11 +153,11 @@ class Plan(BaseModel):
     images and signals; train: none, and the fitted generator is released; min_records, max_records: units
     (records, or subjects) that a site must hold to take part, public bounds; seed: of the initial weights
     and of everything the coordinator draws, never of noise; continues: a finished run whose sums the new ones
-    are added to, none for a run of its own
+    are added to, none for a run of its own; rehearsal: on records that sites make up
     """
 
     model_config = _MODEL
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     run: str = Field(min_length=1, max_length=64)
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation
@@ -169,6 +170,7 @@ class Plan(BaseModel):
     max_records: int = Field(ge=1, lt=2**31)
     seed: int = Field(ge=0, lt=2**31)
     continues: Continues | None
+    rehearsal: bool
 
     @property
     def hash(self) -> str:

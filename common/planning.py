@@ -20,6 +20,7 @@ from .phases import Count, EveryStep, Local, Objective, Train
 from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon, rounded_up
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
+from .run_config import RunConfig
 from .schema import ArraySchema, Schema, TableSchema
 from .toml_file import first_problem
 
@@ -30,30 +31,34 @@ _FEWEST_LEVELS = 1000  # of an update of schedule ``local``
 _LEAST_SIGNAL = 3.0  # units in the federation / noise of their number: below, nothing can be learnt
 
 
-def federation_of(config: SimulationConfig, coordinator: Party, sites: Iterable[Party]) -> Federation:
+def federation_of(config: RunConfig, coordinator: Party, sites: Iterable[Party]) -> Federation:
     """The federation of a configuration. Raises ConfigError if its numbers do not fit together."""
+    roster = tuple(sites)
     try:
-        return Federation(coordinator=coordinator, sites=tuple(sites), **config.committee)
+        return Federation(coordinator=coordinator, sites=roster, **config.committee_of(len(roster)))
     except ValidationError as error:
         raise ConfigError(f"federation: {first_problem(error)}") from error
 
 
 def stand_in(config: SimulationConfig) -> Federation:
     """A roster of made-up identities; everything else as configured."""
-    sites = (Party(name=f"site-{i}", identity=f"{i:064x}") for i in range(1, config.sites.count + 1))
-    return federation_of(config, Party(name="coordinator", identity=f"{0:064x}"), sites)
+    made_up = (Party(name=f"site-{i}", identity=f"{i:064x}") for i in range(1, config.sites.count + 1))
+    return federation_of(config, Party(name="coordinator", identity=f"{0:064x}"), made_up)
 
 
 def make_plan(
-    config: SimulationConfig,
+    config: RunConfig,
     schema: Schema,
     federation: Federation,
     run: str,
     continues: Continues | None = None,
+    *,
+    rehearsal: bool = False,
 ) -> Plan:
     """The plan of a configuration.
 
-    continues: the configured epsilon is then of this run alone, the plan's that of everything together
+    continues: the configured epsilon is then of this run alone, the plan's that of everything together;
+    rehearsal: on records that sites make up
     Raises PrivacyTargetError if the target cannot be met, HeadroomError if its sums could not be opened
     exactly, would lose precision to rounding, or are too long for a message.
     """
@@ -72,6 +77,7 @@ def make_plan(
         max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
         seed=config.seed,
         continues=continues,
+        rehearsal=rehearsal,
     )
     check_parts(draft, schema)
     _check_signal(draft, schema)
@@ -88,9 +94,7 @@ def _promising_all(plan: Plan) -> Plan:
     return plan.model_copy(update={"privacy": plan.privacy.model_copy(update={"epsilon": together})})
 
 
-def _modality(
-    config: SimulationConfig, schema: Schema, count_noise: float, measure_noise: float
-) -> dict[str, Any]:
+def _modality(config: RunConfig, schema: Schema, count_noise: float, measure_noise: float) -> dict[str, Any]:
     """Networks and sums before training: ``model``, ``count``, ``measure``."""
     widest = _FIELD_BITS[-1]
     if isinstance(schema, ArraySchema):
@@ -107,7 +111,7 @@ def _modality(
     }
 
 
-def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
+def _train(config: RunConfig, noise: float, sites: int) -> Train:
     training = config.training
     batch = max(1, round(training.sample_rate * training.records_per_site))
     most = training.most_records_per_site or _MOST_RECORDS * training.records_per_site
@@ -149,11 +153,11 @@ def _train(config: SimulationConfig, noise: float, sites: int) -> Train:
     )
 
 
-def _objective(config: SimulationConfig, real_target: float) -> Objective:
+def _objective(config: RunConfig, real_target: float) -> Objective:
     return Objective(real_target=real_target, **config.adversarial.model_dump())
 
 
-def _noise(config: SimulationConfig, counted: bool) -> tuple[float, float, float]:
+def _noise(config: RunConfig, counted: bool) -> tuple[float, float, float]:
     """Noise multipliers of counting, measuring and DP-SGD that together meet the target.
 
     Gaussian sums compose by adding 1 / noise_multiplier**2, which is what count_share shares out; without a

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .config import SimulationConfig
 from .errors import ConfigError
 from .phases import Measure, Model
+from .run_config import RunConfig
 from .schema import TableSchema
 
 _PAIR_POWER = 0.25
@@ -16,7 +16,7 @@ _MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in
 _FIT_STEPS = 800
 
 
-def model(config: SimulationConfig, schema: TableSchema) -> Model:
+def model(config: RunConfig, schema: TableSchema) -> Model:
     """The networks; the fit's time grows with latents times combinations of conditions."""
     combinations = math.prod(condition.size for condition in schema.conditions)
     if combinations * (config.model.latents or _FEWEST_LATENTS) > _MOST_ROWS:
@@ -30,7 +30,7 @@ def model(config: SimulationConfig, schema: TableSchema) -> Model:
     return Model.model_validate({**usual, **given, "latents": latents})
 
 
-def measure(config: SimulationConfig, schema: TableSchema, noise: float, field_bits: int) -> Measure:
+def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: int) -> Measure:
     """The second sum and the fit."""
     return Measure(
         noise_multiplier=noise,
@@ -42,7 +42,7 @@ def measure(config: SimulationConfig, schema: TableSchema, noise: float, field_b
     )
 
 
-def _split(config: SimulationConfig, schema: TableSchema) -> tuple[str, ...]:
+def _split(config: RunConfig, schema: TableSchema) -> tuple[str, ...]:
     """The conditions for whose combinations counts are taken separately."""
     names = [condition.name for condition in schema.conditions]
     if config.training.split is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,14 +15,27 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def read_model(kind: type[_Model], path: Path, error_kind: type[FedcganError]) -> _Model:
     """The model in the file at ``path``. Raises ``error_kind``."""
+    return validated(kind, read_content(path, error_kind), path, error_kind)
+
+
+def read_content(path: Path, error_kind: type[FedcganError]) -> dict[str, Any]:
+    """What the TOML file at ``path`` says, not yet checked. Raises ``error_kind``."""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise error_kind(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise error_kind(f"{path}: {first_problem(error)}") from error
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, nested or long beyond reason
         raise error_kind(f"{path} is not TOML: {error}") from error
+
+
+def validated(
+    kind: type[_Model], content: dict[str, Any], path: Path, error_kind: type[FedcganError]
+) -> _Model:
+    """The model that ``content``, read from ``path``, describes. Raises ``error_kind``."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise error_kind(f"{path}: {first_problem(error)}") from error
 
 
 def first_problem(error: ValidationError) -> str:

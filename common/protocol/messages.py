@@ -61,6 +61,23 @@ class Message(BaseModel):
             raise MalformedMessageError(f"these bytes are no {cls.kind!r} message") from error
 
 
+class Propose(Message):
+    """Coordinator: a plan and its schema, for a site's people to approve (canonical JSON both)."""
+
+    kind = "propose"
+    limit = PLAN_LIMIT + SCHEMA_LIMIT + _SMALL
+    plan: bytes
+    table: bytes
+
+
+class Standing(Message):
+    """Site: where a proposed plan stands with its people: pending, approved or refused."""
+
+    kind = "standing"
+    limit = _SMALL
+    standing: str
+
+
 class Enrol(Message):
     """Coordinator: will you take part in this plan, under this schema of the table? (canonical JSON both)"""
 
