@@ -11,12 +11,16 @@ from rich.table import Table
 
 from common.terminal import guarded, output, print_result
 
+from . import steward_cli
+from .join_cli import join
+from .start_cli import courier, dry_run, start, vault
+
 if TYPE_CHECKING:
     from common.privacy.entries import Charge, Outcome
 
 app = typer.Typer(
     name="fedcgan site",
-    help="What a data steward needs: what was spent, under which plan.",
+    help="What a data steward needs: plans to approve, what was spent, what left, whether the site is ready.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -84,6 +88,13 @@ def _said(line: Charge | Outcome) -> str:
         return line.outcome + (f": {line.reason}" if line.reason else "")
     facts = line.mechanism.model_dump(exclude={"kind"})
     return line.mechanism.kind + " " + " ".join(f"{name}={value:.4g}" for name, value in facts.items())
+
+
+steward_cli.register(app)
+
+
+for command in (join, start, dry_run, vault, courier):
+    app.command()(command)
 
 
 def main() -> int:

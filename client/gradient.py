@@ -24,18 +24,24 @@ from common.records import Rows
 from common.schema import Schema, TableSchema
 from common.states import StepState
 
-_NUMBERS = 1 << 26  # of gradients or activations in memory at once: half a gigabyte
-_MAPS = 32  # activations for each value of a record, or more; only memory depends on it
+from .device import Device, bytes_of_a_row, microbatches
+
+_VIEWED = 1 << 22  # numbers of views that are drawn together; fixed, so that the same ones are drawn anywhere
 _SAFE = 1 - 1e-9  # what float64 may understate of a norm, or lose in a sum of a million records
 
 
 def sum_of_clipped_grads(
-    rows: Rows, schema: Schema, plan: Plan, state: bytes, train: EveryStep
+    rows: Rows,
+    schema: Schema,
+    plan: Plan,
+    state: bytes,
+    train: EveryStep,
+    device: Device | None = None,
 ) -> NDArray[np.float64]:
     """sum over records of clip(gradient of the record's loss) / max_grad_norm: float64[parameters].
 
     The parameters are those that records enter: D's, or an autoencoder's.
-    rows: at most one of each unit
+    rows: at most one of each unit; device: a GPU if there is one, unless given
 
     Guarantees: every summand has norm at most 1, so that a unit moves the sum by at most 1 (L2), whatever
     the state says (Abadi et al. 2016, Algorithm 1, without its noise).
@@ -51,19 +57,21 @@ def sum_of_clipped_grads(
     records = record_tensor(rows, layout).double()
     if len(records) == 0:  # a Poisson sample may be empty, and of nothing there are no views
         return np.zeros(count(entered))
-    if (views := plan.measure.views if isinstance(plan.measure, ArrayMeasure) else None) is None:
-        return clipped_sum(entered.double(), records, train.max_grad_norm)
-    assert isinstance(layout, ArrayLayout)
     entered.double()
+    device = device or Device.of()
+    if (views := plan.measure.views if isinstance(plan.measure, ArrayMeasure) else None) is None:
+        return clipped_sum(entered, records, train.max_grad_norm, device)
+    assert isinstance(layout, ArrayLayout)
     total = np.zeros(count(entered))
-    size = _at_once(entered, views.count * records.shape[1], views.count)
-    for part in torch.split(records, size):
+    for (part,) in microbatches(max(1, _VIEWED // (views.count * records.shape[1])), records):
         seen = views_of(part, views, layout, entered.random)
-        total += clipped_sum_of_views(entered, seen, train.max_grad_norm)
+        total += clipped_sum_of_views(entered, seen, train.max_grad_norm, device)
     return total
 
 
-def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
+def clipped_sum(
+    entered: Entered, records: Tensor, max_grad_norm: float, device: Device | None = None
+) -> NDArray[np.float64]:
     """The same for records [B, W], by ghost clipping (Li et al. 2022, section 4).
 
     In float64 throughout: in float32 the rounding of the sum itself would move with a record, by up to 1e-3
@@ -72,14 +80,17 @@ def clipped_sum(entered: Entered, records: Tensor, max_grad_norm: float) -> NDAr
     Opacus' hooks give each gradient's norm without the gradient; a second backward pass sums
     the gradients with the clipping coefficients as weights. A record whose gradient is not finite is left
     out, and the others keep what was drawn for them: made anew, they would depend on it.
+    Networks go to the device at once, records a microbatch at a time.
     """
+    device = device or Device.of()
+    entered.to(device.place)
     total = torch.zeros(count(entered), dtype=torch.float64)
     ModuleValidator.validate(entered, strict=True)
-    wrapped = GradSampleModuleFastGradientClipping(entered, loss_reduction="sum")
     draws = entered.draws(records)
-    size = _at_once(entered, records.shape[1])
-    for part, drawn in zip(torch.split(records, size), torch.split(draws, size), strict=True):
-        total += _ghost(wrapped, part.detach(), drawn, max_grad_norm)
+    size = device.at_once(bytes_of_a_row(entered, (records, draws), gradients=1))
+    wrapped = GradSampleModuleFastGradientClipping(entered, loss_reduction="sum")
+    for part, drawn in microbatches(size, records.detach(), draws):
+        total += _ghost(wrapped, part.to(device.place), drawn.to(device.place), max_grad_norm).cpu()
     wrapped.remove_hooks()
     return np.asarray(total.numpy())
 
@@ -90,7 +101,7 @@ def _ghost(
     """The clipped sum of as many records as fit into memory: float64[parameters]."""
     parameters = list(wrapped.parameters())
     if len(records) == 0:  # a Poisson sample may be empty
-        return torch.zeros(sum(parameter.numel() for parameter in parameters), dtype=torch.float64)
+        return records.new_zeros(sum(parameter.numel() for parameter in parameters))
     wrapped.enable_hooks()
     losses = wrapped(records.requires_grad_(), draws)  # the hooks want a gradient
     losses.sum().backward(retain_graph=True)
@@ -104,30 +115,31 @@ def _ghost(
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def clipped_sum_of_views(entered: Entered, records: Tensor, max_grad_norm: float) -> NDArray[np.float64]:
+def clipped_sum_of_views(
+    entered: Entered, records: Tensor, max_grad_norm: float, device: Device | None = None
+) -> NDArray[np.float64]:
     """The same where each record has several views, [B, K, W]: their gradients are averaged, then clipped.
 
     Averaging comes before the bound, so that K views cost what one does (De et al. 2022, section 3.2). Norms
     of averages have no short cut: gradients are made record by record, a few records at a time.
     """
-    parameters = list(entered.parameters())
+    device = device or Device.of()
+    parameters = list(entered.to(device.place).parameters())
     total = torch.zeros(count(entered), dtype=torch.float64)
     ModuleValidator.validate(entered, strict=True)
+    views = records.shape[1]
+    draws = entered.draws(records.flatten(0, 1))
+    each = bytes_of_a_row(entered, (records.flatten(0, 1), draws), gradients=3, rows_each=views)
     wrapped = GradSampleModule(entered, loss_reduction="sum")
-    views, width = records.shape[1:]
-    for part in torch.split(records, _at_once(entered, views * width, views)):
+    drawn_each = draws.view(*records.shape[:2], draws.shape[1])
+    for part, drawn in microbatches(device.at_once(each), records.detach(), drawn_each):
         wrapped.zero_grad()
-        wrapped(part.flatten(0, 1).requires_grad_()).sum().backward()
+        seen = part.flatten(0, 1).to(device.place).requires_grad_()
+        wrapped(seen, drawn.flatten(0, 1).to(device.place)).sum().backward()
         made: list[Tensor] = [p.grad_sample.flatten(1) for p in parameters]  # type: ignore[attr-defined]
-        each = torch.cat(made, dim=1)
-        means = each.view(len(part), views, -1).mean(1)
+        means = torch.cat(made, dim=1).view(len(part), views, -1).mean(1)
         norms = means.norm(dim=1)
         sound = norms.isfinite()
-        total += (_SAFE / norms[sound].clamp(min=max_grad_norm)) @ means[sound]
+        total += ((_SAFE / norms[sound].clamp(min=max_grad_norm)) @ means[sound]).cpu()
     wrapped.remove_hooks()
     return np.asarray(total.numpy())
-
-
-def _at_once(entered: Entered, values: int, views: int = 1) -> int:
-    """Records whose gradients and activations fit into memory. values: of a record with all its views."""
-    return max(1, _NUMBERS // max(views * count(entered), _MAPS * values))

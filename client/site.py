@@ -5,6 +5,7 @@ policy.toml         where the records are and the most that may ever be spent on
 ledger.jsonl        everything ever spent; ledger.head how far it goes
 approved/HASH.json  plans this site said yes to
 runs/HASH/          keys and answers of a run, mode 0700
+rehearsals/HASH/    the same of the last rehearsal, on made-up records, with a ledger of its own
 site.log            what happened, for the site's own eyes
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +22,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.crypto.identity import Identity
+from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, NotApprovedError
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
@@ -87,20 +90,49 @@ class Site:
 
     def approved(self, plan_hash: str) -> Plan:
         """An approved plan. Raises NotApprovedError."""
-        path = self.folder / "approved" / f"{plan_hash}.json"
+        approved = self.folder / "approved" / f"{plan_hash}.json"
+        rehearsed = self.folder / "rehearsals" / plan_hash / "plan.json"
+        path = approved if approved.exists() else rehearsed
         if len(plan_hash) != 64 or not plan_hash.isalnum() or not path.exists():
             raise NotApprovedError(
                 f"plan {plan_hash[:12]} was not approved at this site",
                 hint="a plan runs only where it was approved",
             )
         plan = Plan.from_json(path.read_bytes())
-        if plan.hash != plan_hash:
+        if plan.hash != plan_hash or plan.rehearsal != (path == rehearsed):
             raise NotApprovedError(f"the approved plan {plan_hash[:12]} was altered on disk")
         return plan
 
+    def ledger_of(self, plan: Plan) -> Ledger:
+        """The ledger that a plan is charged to: a rehearsal has one of its own. Raises ConfigError."""
+        if not plan.rehearsal:
+            return self.ledger
+        ledger = Ledger(self.run_folder(plan.hash) / "ledger.jsonl", dataset=plan.hash[:32])
+        ledger.create()
+        return ledger
+
+    def cap_of(self, plan: Plan) -> Cap:
+        """The most that may be spent in that ledger. Raises ConfigError."""
+        if not plan.rehearsal:
+            return self.policy.cap
+        return Cap(epsilon=plan.privacy.epsilon, delta=plan.privacy.delta)
+
     def run_folder(self, plan_hash: str) -> Path:
         """Keys and answers of a run."""
-        return self.folder / "runs" / plan_hash
+        rehearsed = self.folder / "rehearsals" / plan_hash
+        return rehearsed if rehearsed.exists() else self.folder / "runs" / plan_hash
+
+    def rehearses(self, plan: Plan) -> bool:
+        """Whether there is room for this rehearsal."""
+        return plan.rehearsal and (self.folder / "rehearsals" / plan.hash).exists()
+
+    def rehearse(self, plan: Plan) -> None:
+        """Make room for a rehearsal, and end those before it."""
+        folder = self.folder / "rehearsals"
+        for path in list(folder.glob("*")):
+            if path.name != plan.hash:
+                shutil.rmtree(path)
+        write_secret(folder / plan.hash / "plan.json", plan.to_json())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

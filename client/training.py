@@ -28,11 +28,22 @@ from common.records import Records
 from common.schema import Schema, TableSchema
 from common.states import ArrayRoundState, RoundState
 
+from .device import Device, bytes_of_a_row
+
 
 def train_locally(
-    records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt, train: Local
+    records: Records,
+    schema: Schema,
+    plan: Plan,
+    state: bytes,
+    receipt: Receipt,
+    train: Local,
+    device: Device | None = None,
 ) -> PrivateUpdate:
     """A site's update of generator and discriminator in one round: float64[parameters].
+
+    device: where D sees records, a GPU if there is one, unless given; the generator's steps, which see none,
+    are of the CPU
 
     Guarantees: records are touched only by ``train.local_steps`` of DP-SGD on D, with Poisson sampling at
     ``train.sample_rate``, per-record clipping to ``train.max_grad_norm`` and Gaussian noise from a
@@ -54,7 +65,7 @@ def train_locally(
     pair = Pair.new(layout, plan.model, plan.seed)
     pair.load(start.parameters)
     fakes = Fakes(pair.generator, layout, start.prior, random)
-    train_discriminator(pair.discriminator, records, layout, train, fakes)
+    train_discriminator(pair.discriminator, records, layout, train, fakes, device)
     train_generator(pair, train, fakes, anchor)
     update = pair.to_vector().astype(np.float64) - start.parameters.astype(np.float64)
     bounded = np.nan_to_num(update, nan=0.0, posinf=0.0, neginf=0.0)
@@ -109,33 +120,47 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
 
 
 def train_discriminator(
-    discriminator: AnyDiscriminator, records: Records, layout: AnyLayout, train: Local, fakes: Fakes
+    discriminator: AnyDiscriminator,
+    records: Records,
+    layout: AnyLayout,
+    train: Local,
+    fakes: Fakes,
+    device: Device | None = None,
 ) -> None:
     """``local_steps`` of DP-SGD, in place (Abadi et al. 2016, Algorithm 1).
 
-    One forward on concat(real Poisson batch, a fixed number of fakes): adding or removing a record adds
-    or removes one clipped gradient, so the sensitivity is ``max_grad_norm``.
+    A batch is concat(a Poisson sample of records, a fixed number of fakes): adding or removing a record adds
+    or removes one clipped gradient, so the sensitivity is ``max_grad_norm``. Where it does not fit into
+    memory, it goes through D in parts: each row's gradient is made and clipped by itself in either case, and
+    noise is added once, to the sum over all parts.
     records: of a table with their codes grouped and in model order
     """
     ModuleValidator.validate(discriminator, strict=True)
-    random = Csprng()
+    random, device = Csprng(), device or Device.of()
     discriminator.double()  # float32 would round other records' gradients anew when one is added
-    wrapped = GradSampleModule(discriminator)
+    discriminator.to(device.place)
+    like = torch.zeros(1, layout.width, dtype=torch.float64)
+    at_once = device.at_once(bytes_of_a_row(discriminator, (like,), gradients=3))
+    wrapped = GradSampleModule(discriminator, loss_reduction="sum")
     sgd = torch.optim.SGD(wrapped.parameters(), train.discriminator_learning_rate)
     optimiser = CsprngDPOptimizer(sgd, random, train)
     for _ in range(train.local_steps):
         sampled = records.sampled(train.sample_rate, random)
         with torch.no_grad():
-            batch = torch.cat([record_tensor(sampled, layout), fakes(train.fakes)]).double()
-        batch.requires_grad_()  # Opacus' backward hooks expect it
-        real = len(sampled)
-        optimiser.zero_grad(set_to_none=True)
-        logits = wrapped(batch)
-        losses = [real_loss(logits[:real], train.objective), fake_loss(logits[real:], train.objective)]
-        torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+            batch = torch.cat([record_tensor(sampled, layout), fakes(train.fakes)])
+        for start in range(0, len(batch), at_once):
+            part = batch[start : start + at_once].to(device.place, torch.float64)
+            part.requires_grad_()  # Opacus' backward hooks expect it
+            real = max(0, len(sampled) - start)
+            optimiser.zero_grad(set_to_none=True)  # but for the sum of the parts before
+            logits = wrapped(part)
+            losses = [real_loss(logits[:real], train.objective), fake_loss(logits[real:], train.objective)]
+            torch.cat(losses).sum().backward()  # type: ignore[no-untyped-call]
+            # of all parts but the last, only the clipped sum is kept: no noise, no step
+            optimiser.signal_skip_step(start + at_once < len(batch))
+            optimiser.step()
     wrapped.remove_hooks()
-    discriminator.float()
+    discriminator.float().cpu()
 
 
 def train_generator(pair: AnyPair, train: Local, fakes: Fakes, anchor: FittingLoss) -> None:

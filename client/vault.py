@@ -10,31 +10,25 @@ import re
 from pathlib import Path
 
 from common.contributions import encoding
-from common.crypto.encrypted import half_from_bytes
 from common.crypto.parameters import MOST_HOLDERS
-from common.crypto.proof import proof_packing
-from common.crypto.ring import to_bytes
 from common.crypto.secret_file import read_secret, write_secret
 from common.crypto.stopwatch import timed
 from common.errors import (
     AlreadyOpenedError,
     BudgetExceededError,
     ConfigError,
-    CountedTwiceError,
     FedcganError,
     ForeignSumError,
     ForeignTagError,
     MalformedMessageError,
     NotApprovedError,
     NotEnoughSitesError,
-    OwnMissingError,
     ProtocolError,
-    SignatureError,
     TooFewRecordsError,
     TooManyRecordsError,
 )
 from common.limits import check_plan
-from common.plan import ENROL_STEP, KEYS_STEP, MOST_ATTEMPTS, PROOF_STEP, Plan, attempt, attempted
+from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     LARGEST,
@@ -43,20 +37,21 @@ from common.protocol.messages import (
     Enrol,
     KeyCommit,
     KeyConfirm,
-    KeyConfirmed,
     KeyDeal,
     Message,
     Open,
-    Opened,
+    Propose,
     Refused,
 )
 from common.records import Records
+from common.rehearsal import made_up_records
 from common.schema import Schema
 
-from . import contribution, outcomes
+from . import admission, contribution, opening, outcomes, standing
 from .answers import Answers
 from .data import load_records
 from .enrolment import Keys
+from .outbox import NAME_KIND, Outbox
 from .protection import encrypt_update
 from .site import Site
 
@@ -83,10 +78,11 @@ class Vault:
 
     def __init__(self, folder: Path) -> None:
         self.site = Site(folder)
+        self.outbox = Outbox(folder)
         self._records: dict[str, Records] = {}
 
     def handle(self, raw: bytes) -> bytes:
-        """Answer one message; a refusal is an answer, too."""
+        """Answer one message; a refusal is an answer, too. Raises OutboxError: then nothing may leave."""
         plan, step = "", ""
         try:
             frame = frames.read(raw, LARGEST)
@@ -94,15 +90,29 @@ class Vault:
             if not _STEP.fullmatch(step):
                 raise MalformedMessageError("a step id of another form")
             with self.site.locked():
-                return self._answer(frame, raw)
+                standing.check(self.site.folder)
+                reply = self._answer(frame, raw)
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
             self.site.log.warning("%s %s", error.message, error.hint)
-            refusal = _for_the_wire(error)
+            reply = self._signed(_for_the_wire(error), plan, step)
         except Exception as error:  # what went wrong stays here; its text could quote a record
             self.site.log.error("failed %r: %s", step, _where(error))
-            refusal = Refused(code="internal", message="the site failed", hint="its log says where: site.log")
-        return self._signed(refusal, plan, step)
+            failure = Refused(code="internal", message="the site failed", hint="its log says where: site.log")
+            reply = self._signed(failure, plan, step)
+        self._note(reply)
+        return reply
+
+    def name(self) -> bytes:
+        """What a courier may know: whose it is."""
+        name = self.site.name.encode()
+        self.outbox.note(name, kind=NAME_KIND, plan="", step="")
+        return name
+
+    def _note(self, reply: bytes) -> None:
+        """Write down what is about to leave; if that fails, it does not leave. Raises OutboxError."""
+        header = frames.read(reply, len(reply)).header
+        self.outbox.note(reply, kind=header.kind, plan=header.plan, step=header.step)
 
     def _signed(self, message: Message, plan: str, step: str) -> bytes:
         body = message.to_bytes()
@@ -111,6 +121,9 @@ class Vault:
 
     def _answer(self, frame: frames.Frame, raw: bytes) -> bytes:
         header = frame.header
+        if header.kind == Propose.kind:
+            where = admission.proposed(self.site, frame)
+            return self._signed(where, header.plan, header.step)
         plan = self.site.approved(header.plan)
         coordinator = plan.federation.coordinator
         frames.check(frame, coordinator.identity, plan=plan.hash, sender=coordinator.name)
@@ -120,7 +133,7 @@ class Vault:
         answers, slot = Answers(run), _slot(frame)
         if (known := answers.recall(slot, header.step, raw)) is not None:
             if header.kind == Contribute.kind:  # a crash may have come between keeping and writing it down
-                outcomes.note_answer(self.site.ledger, known, plan, header.step)
+                outcomes.note_answer(self.site.ledger_of(plan), known, plan, header.step)
             return known
         if header.kind == Contribute.kind:
             # the ceremony and all steps before this one are over
@@ -130,7 +143,7 @@ class Vault:
         reply = self._signed(message, plan.hash, header.step)
         answers.keep(slot, header.step, raw, reply)
         if header.kind == Contribute.kind:
-            outcomes.note_answer(self.site.ledger, reply, plan, header.step)
+            outcomes.note_answer(self.site.ledger_of(plan), reply, plan, header.step)
         self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
         return reply
 
@@ -152,7 +165,7 @@ class Vault:
         if kind == Contribute.kind:
             return self._contribute(Contribute.from_bytes(body), step, plan, keys)
         if kind == Open.kind:
-            return self._open(Open.from_bytes(body), step, plan, keys)
+            return opening.opened(Open.from_bytes(body), step, plan, keys, self.site.name)
         raise MalformedMessageError(f"there is no message {kind!r} in step {step!r}")
 
     def _enrol(self, request: Enrol, plan: Plan, keys: Keys) -> Message:
@@ -170,15 +183,21 @@ class Vault:
         check_plan(plan, schema)
         write_secret(keys.folder / "schema.json", request.table)
         self._load(plan, keys.folder)
-        self.site.ledger.check(plan.mechanisms, self.site.policy.cap, plan.hash, plan.privacy.unit)
+        ledger, cap = self.site.ledger_of(plan), self.site.cap_of(plan)
+        ledger.check(plan.mechanisms, cap, plan.hash, plan.privacy.unit)
         return keys.enrol()
 
     def _load(self, plan: Plan, run: Path) -> tuple[Schema, Records]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
-            site, allowed = self.site, self.site.policy.allow_identified
-            self._records = {plan.hash: load_records(site.records, schema, plan, allow_identified=allowed)}
+            self._records = {plan.hash: self._read(schema, plan)}
         return schema, self._records[plan.hash]
+
+    def _read(self, schema: Schema, plan: Plan) -> Records:
+        if plan.rehearsal:  # never real ones: nobody approved it
+            return made_up_records(plan, schema)
+        allowed = self.site.policy.allow_identified
+        return load_records(self.site.records, schema, plan, allow_identified=allowed)
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         task = contribution.task(step, plan)
@@ -186,77 +205,21 @@ class Vault:
             raise AlreadyOpenedError(f"step {step!r} was opened without us, it takes no contribution now")
         schema, records = self._load(plan, keys.folder)
         joint = keys.joint(request.attested)
-        receipt = self.site.ledger.charge(
+        ledger = self.site.ledger_of(plan)
+        receipt = ledger.charge(
             task.mechanism,
             plan=plan.hash,
             step=step,
-            cap=self.site.policy.cap,
+            cap=self.site.cap_of(plan),
             unit=plan.privacy.unit,
             sensitivity=outcomes.l2_sensitivity(step, plan),
         )
-        with outcomes.failures(self.site.ledger, plan, step):
+        with outcomes.failures(ledger, plan, step):
             update = task.run(records, schema, plan, request.state, receipt)
             encrypted = encrypt_update(update, encoding(task.step, schema, plan).packing, joint)
             with timed("encrypt"):
                 tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)
                 return Contribution(ciphertext=encrypted.to_bytes(), tag=tag)
-
-    def _open(self, request: Open, step: str, plan: Plan, keys: Keys) -> Message:
-        """Give our partial decryption of a sum, after all checks."""
-        federation = plan.federation
-        if self.site.name not in federation.holders:
-            raise NotApprovedError("this site holds no share of the key")
-        openers = tuple(request.openers)
-        distinct = {opener for opener in openers if 1 <= opener <= federation.key_holders}
-        if not len(distinct) == len(openers) == federation.threshold or keys.index not in distinct:
-            raise NotEnoughSitesError(
-                f"{federation.threshold} distinct key-holders open a sum together, each for itself"
-            )
-        self._refuse_abandoned(step, keys.folder)
-        summands = self._check_summands(request.seals, step, plan)
-        if len(request.tags) != len(summands):
-            raise ForeignSumError("as many tags as contributions are needed")
-        tags = dict(zip(summands, request.tags, strict=True))
-        if step == PROOF_STEP:
-            packing = proof_packing(len(federation.sites))
-        else:
-            schema = Schema.from_json(read_secret(keys.folder / "schema.json"))
-            packing = encoding(contribution.task(step, plan).step, schema, plan).packing
-        with timed("open"):
-            c1 = half_from_bytes(request.c1, packing.chunks)
-            keys.group().check(c1, tags, plan.hash, step)
-            Answers(keys.folder).open_once(step, b"".join((request.c1, *request.seals)))
-            return Opened(partial=to_bytes(keys.partial(c1, openers, step)))
-
-    def _refuse_abandoned(self, step: str, run: Path) -> None:
-        planned, number = attempted(step)
-        later = range(number + 1, MOST_ATTEMPTS + 1)
-        if any(Answers(run).exists(Contribute.kind, attempt(planned, again)) for again in later):
-            raise AlreadyOpenedError(f"step {step!r} was abandoned for another attempt")
-
-    def _check_summands(self, seals: list[bytes], step: str, plan: Plan) -> list[str]:
-        """Enough distinct sites of the roster contributed to this very step, we among them: who."""
-        kind = KeyConfirmed.kind if step == PROOF_STEP else Contribution.kind
-        own = (KeyConfirm.kind if step == PROOF_STEP else Contribute.kind, step)
-        senders: list[str] = []
-        for raw in seals:
-            seal = frames.read(raw, 4096)
-            header = seal.header
-            identity = plan.federation.identity_of(header.sender)
-            if identity is None or (header.kind, header.step) != (kind, step):
-                raise SignatureError("a summand is not a contribution of the roster to this step")
-            frames.check(seal, identity, plan=plan.hash, sender=header.sender, with_body=False)
-            if header.sender in senders:
-                raise CountedTwiceError(f"{header.sender} is counted twice in one sum")
-            senders.append(header.sender)
-        if len(senders) < plan.federation.min_contributors:
-            raise NotEnoughSitesError(
-                f"{len(senders)} contributions, the plan demands {plan.federation.min_contributors}"
-            )
-        answered = Answers(self.site.run_folder(plan.hash)).seal(*own)
-        if answered is not None and answered not in seals:
-            raise OwnMissingError("our own contribution is not in this sum")
-        return senders
 
 
 def _slot(frame: frames.Frame) -> str:

@@ -13,11 +13,25 @@ from pathlib import Path
 APPLICATION = Path(__file__).resolve().parents[1]
 
 
-SIDES = {"site": "client.cli", "bench": "common.bench.cli", "plan": "common.bench.plan"}
+SIDES = {
+    "site": "client.cli",
+    "federation": "server.federation_cli",
+    "bench": "common.bench.cli",
+    "plan": "server.plan_cli",
+}
+
+
+def command() -> tuple[str, ...]:
+    """The command that starts another process of this program; its arguments follow.
+
+    Isolated from the environment's Python settings and from the folder it is started in.
+    """
+    start = f"import sys; sys.path.insert(0, {str(APPLICATION)!r}); from common.launch import main; "
+    return (sys.executable, "-I", "-c", start + "sys.exit(main())")
 
 
 def main() -> int:
-    """``fedcgan site``, ``bench``, ``plan``; everything else is the coordinator's command line."""
+    """``fedcgan site``, ``federation``, ``bench``, ``plan``; all else is the coordinator's command line."""
     sys.path.insert(0, str(APPLICATION))
     module = SIDES.get(sys.argv[1] if len(sys.argv) > 1 else "", "server.cli")
     if module != "server.cli":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
+from .run_cli import resume, status, stop, watch
+
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
@@ -59,7 +61,6 @@ def demo(
     _simulate(settings, frame, schema, out, resume, as_json)
 
 
-@app.command("run")
 @app.command()
 def simulate(
     config: Annotated[Path, typer.Argument(help="TOML file; see docs/simulate.md.")],
@@ -75,7 +76,7 @@ def simulate(
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Run a simulated federation over your own records on this machine. `run` and `simulate` are the same."""
+    """Run a simulated federation over your own records on this machine."""
     from common.config import SimulationConfig
 
     settings = SimulationConfig.load(config)
@@ -97,6 +98,33 @@ def simulate(
         print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
         return
     _simulate(settings, frame, schema, out, resume, as_json, earlier)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="PLAN.json of a federation, or a simulation's TOML file.")],
+    federation: Annotated[Path, typer.Option(help="Of a plan: the federation's folder.")] = Path(),
+    detach: Annotated[bool, typer.Option("--detach", help="Of a plan: do not wait for the end.")] = False,
+    answer_within: Annotated[str, typer.Option(help="Of a plan: a site that takes longer is late.")] = "30m",
+    approve_within: Annotated[str, typer.Option(help="Of a plan: for all sites to approve it.")] = "72h",
+    return_within: Annotated[
+        str, typer.Option(help="Of a plan: for sites to come back if too few are there.")
+    ] = "2h",
+    out: Annotated[Path, typer.Option(help="Of a simulation: where the release goes.")] = Path("release"),
+    engine: Annotated[str | None, typer.Option(help="Of a simulation: inproc or ray.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Of a simulation: cpu or gpu.")] = None,
+    earlier: Continue = None,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Run a plan in its federation, or simulate one (as `simulate`)."""
+    if file.suffix != ".json":
+        simulate(file, out, engine, preset, False, earlier, resume, as_json)
+        return
+    from .run_cli import run_plan, seconds
+
+    times = (seconds(answer_within), seconds(approve_within), seconds(return_within))
+    run_plan(file, federation, detach, as_json, *times)
 
 
 def _engine(name: str) -> str:
@@ -243,6 +271,10 @@ def version(as_json: Json = False) -> None:
     found = versions()
     lines = "\n".join(f"{name} {value}" for name, value in found.items())
     print_result(found, as_json, lambda: typer.echo(lines))
+
+
+for command in (status, watch, stop, resume):
+    app.command()(command)
 
 
 def main() -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from common import array_output
 from common.array_generator import ReleasedArrays
 from common.arrays import Arrays
 from common.contributions import layout_of
@@ -19,8 +22,10 @@ from common.models.tabular import Generator
 from common.phases import ArrayModel, Model
 from common.plan import Plan
 from common.privacy.accounting import epsilon, rounded_up
+from common.release_files import save_sums
 from common.released import Released
 from common.schema import ArraySchema, Schema, TableSchema
+from common.tables import write_table
 
 from .checkpoint import Checkpoint
 from .measured import TableMeasured, measured
@@ -57,6 +62,31 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Release
     assert isinstance(generator, Generator)
     assert isinstance(found, TableMeasured)
     return ReleasedGenerator(schema, plan.model, generator, found.prior, found.grouping, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A released generator, and the synthetic records that lie beside it."""
+
+    generator: Released
+    records: pd.DataFrame | Arrays
+
+
+def write_release(plan: Plan, schema: Schema, state: Checkpoint, out: Path) -> Drawn:
+    """Synthetic records, released sums and the generator of a finished run, in ``out``."""
+    generator = released_generator(plan, schema, state)
+    out.mkdir(parents=True, exist_ok=True)
+    records: pd.DataFrame | Arrays
+    if isinstance(generator, ReleasedGenerator):
+        records = synthetic_records(generator, plan.seed)
+        write_table(records, out / "synthetic.csv")
+    else:
+        records = synthetic_arrays(generator, plan.seed)
+        array_output.write_samples(generator, records, out / "synthetic.npz")
+        array_output.write_gallery(generator, out / "gallery.png", plan.seed)
+    save_sums(out, sums_file(plan, schema, state))
+    generator.save(out)
+    return Drawn(generator, records)
 
 
 def sums_file(plan: Plan, schema: Schema, state: Checkpoint) -> bytes:

@@ -55,6 +55,18 @@ class Coordinator:
         self._asking = Asking(plan, identity, send, state.traffic, state.trouble)
         self._sum = SecureSum(self._asking, self._keep, state.pending, state.garbage)
 
+    @property
+    def reached(self) -> int:
+        """Steps that are done: it grows while a run gets on."""
+        state = self._checkpoint
+        done = (
+            state.enrolled,
+            state.counts is not None,
+            state.moments is not None,
+            state.parameters is not None,
+        )
+        return sum(done) + state.rounds_done
+
     def run(self) -> Checkpoint:
         """Run what is not done yet; the finished state. Raises StorageError if another one runs it."""
         with self._alone():

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from common import array_output
 from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
@@ -19,19 +18,18 @@ from common.errors import ConfigError
 from common.events import emit
 from common.generator import ReleasedGenerator
 from common.planning import make_plan, stand_in
-from common.release_files import save_sums
-from common.released import Released
+from common.report import Costs, build
 from common.schema import Schema
 from common.simulation import engines
 from common.simulation.array_report import array_quality
 from common.simulation.carried import Before
 from common.simulation.holdings import read_holdings
 from common.simulation.prepare import Run, prepare
-from common.simulation.report import Costs, build, table_quality
-from common.tables import write_table, write_whole
+from common.simulation.report import table_quality
+from common.tables import write_whole
 
 from .checkpoint import Checkpoint
-from .release import released_generator, sums_file, synthetic_arrays, synthetic_records
+from .release import Drawn, write_release
 
 
 def run_folder(out: Path) -> Path:
@@ -83,11 +81,8 @@ def simulate(
     engines.run(config.engine, folder, len(run.plan.federation.sites))
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
     emit("release", 0, 1, run.plan.privacy.epsilon)
-    generator = released_generator(run.plan, run.schema, state)
-    quality = _written(generator, run, config, out, scored)
-    save_sums(out, sums_file(run.plan, run.schema, state))
-    generator.save(out)
-    report = build(run, quality, _costs(config, state, start))
+    quality = _quality(write_release(run.plan, run.schema, state, out), run, config, scored)
+    report = build(run.plan, quality, _costs(config, state, start))
     report["trouble"] = [asdict(one) for one in state.trouble]
     text = json.dumps(report, indent=2)
     write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
@@ -125,18 +120,14 @@ def _check_resumed(run: Run, before: Before | None) -> None:
         )
 
 
-def _written(
-    generator: Released, run: Run, config: SimulationConfig, out: Path, scored: bool
-) -> dict[str, Any]:
-    """Write synthetic records to the release; what they score."""
+def _quality(drawn: Drawn, run: Run, config: SimulationConfig, scored: bool) -> dict[str, Any]:
+    """What the synthetic records score."""
+    generator, records = drawn.generator, drawn.records
     if isinstance(generator, ReleasedGenerator):
-        table = synthetic_records(generator, run.plan.seed)
-        write_table(table, out / "synthetic.csv")
-        return table_quality(run, table, generator.grouping, config.evaluation)
-    arrays = synthetic_arrays(generator, run.plan.seed)
-    array_output.write_samples(generator, arrays, out / "synthetic.npz")
-    array_output.write_gallery(generator, out / "gallery.png", run.plan.seed)
-    return array_quality(run, arrays, generator.prior) if scored else {}
+        assert isinstance(records, pd.DataFrame)
+        return table_quality(run, records, generator.grouping, config.evaluation)
+    assert isinstance(records, Arrays)
+    return array_quality(run, records, generator.prior) if scored else {}
 
 
 def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:

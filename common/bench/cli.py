@@ -134,6 +134,19 @@ def quality(
 
 
 @app.command()
+def scale(
+    sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
+    schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """Seconds, memory and bytes of a simulation with many sites, and whether every ledger is right."""
+    from .scale import measure, print_table
+
+    result = measure(sites, schedule.value)
+    print_result(result, as_json, lambda: print_table(result))
+
+
+@app.command()
 def audit(
     epsilon: Annotated[float, typer.Option(help="What the attacked plans are calibrated for.")] = 2.0,
     trials: Annotated[int, typer.Option(min=200, max=1_000_000)] = 20_000,

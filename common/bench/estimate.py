@@ -35,9 +35,10 @@ from ..phases import Local
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Cap, Ledger
+from ..rehearsal import made_up_records
 from ..schema import Schema
 from .he import sum_seconds
-from .made_up import fit_steps, made_up_records, made_up_states
+from .made_up import fit_steps, made_up_states
 
 _FRAME = 300  # header, signature and field names of a message
 _SEAL = 250

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from importlib import import_module
 
@@ -14,21 +13,8 @@ from ..modalities.layout import Layout
 from ..models.pair import Pair, to_vector
 from ..phases import EveryStep
 from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
-from ..records import Records
-from ..schema import ArraySchema, Schema, TableSchema
+from ..schema import Schema, TableSchema
 from ..states import ArrayRoundState, MeasureState, RoundState, StepState
-
-
-def made_up_records(plan: Plan, schema: Schema) -> Records:
-    """As many records as a site must at least hold."""
-    random = np.random.default_rng(0)
-    if isinstance(schema, TableSchema):
-        codes = [random.integers(0, size, plan.min_records) for size in schema.sizes]
-        return Records.of(np.stack(codes, axis=1))
-    assert isinstance(schema, ArraySchema)
-    values = random.random((plan.min_records, math.prod(schema.shape)), np.float32)
-    labels = random.integers(0, schema.classes, (plan.min_records, 1)).astype(np.float32)
-    return Records.of(np.concatenate([values, labels], axis=1))
 
 
 def made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:

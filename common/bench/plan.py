@@ -1,4 +1,4 @@
-"""``fedcgan plan ...``: what a plan costs, before anybody starts."""
+"""``fedcgan plan estimate``: what a plan costs, before anybody starts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ..terminal import guarded, output, print_result
-
-app = typer.Typer(
-    name="fedcgan plan",
-    help="Plans, before anybody starts.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+from ..terminal import output, print_result
 
 
-@app.callback()
-def _plan() -> None:
-    """Plans, before anybody starts."""
-
-
-@app.command()
 def estimate(
     config: Annotated[Path, typer.Argument(help="TOML file of simulate, or the plan.json of a run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
@@ -48,8 +34,3 @@ def estimate(
         output.print(table)
 
     print_result(result, as_json, show)
-
-
-def main() -> int:
-    """Run the command line; returns the exit code."""
-    return guarded(app)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from opacus.grad_sample import GradSampleModuleFastGradientClipping
 
-from client import gradient
+from client.device import Device
 from client.gradient import clipped_sum, clipped_sum_of_views, sum_of_clipped_grads
 from common.columns import CategoryColumn
 from common.contributions import family_of
@@ -34,6 +34,7 @@ SCHEMAS = {
         channels=tuple(Channel(name=name, unit="mV", bounds=(-2, 3)) for name in ("one", "two")),
     ),
 }
+ONE = Device(torch.device("cpu"), budget=1)  # a record at a time
 VIEWS = Views(count=3, flip=True, rotate=10.0, shift=2)
 
 
@@ -93,7 +94,7 @@ def clipped(each, norm):
 @pytest.mark.parametrize("generator", ["film", "convolutional"])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_every_family_clips_what_autograd_finds_record_by_record(kind, family, generator, monkeypatch):
+def test_every_family_clips_what_autograd_finds_record_by_record(kind, family, generator):
     if generator == "convolutional" and family not in ("cvae", "aae"):
         pytest.skip("records do not enter the generator")
     entered, records = entered_of(kind, family, generator), records_of(kind, 5)
@@ -108,13 +109,13 @@ def test_every_family_clips_what_autograd_finds_record_by_record(kind, family, g
     for name, parameter in entered.named_parameters():
         assert each[:, place : place + parameter.numel()].any(), f"no record reaches {name}"
         place += parameter.numel()
-    monkeypatch.setattr(gradient, "_NUMBERS", 1)  # a record at a time
     entered.random.manual_seed(5)
-    assert clipped_sum(entered, records.clone(), middle) == pytest.approx(clipped(each, middle), abs=1e-8)
+    by_one = clipped_sum(entered, records.clone(), middle, ONE)
+    assert by_one == pytest.approx(clipped(each, middle), abs=1e-8)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_views_are_averaged_and_then_clipped(family, monkeypatch):
+def test_views_are_averaged_and_then_clipped(family):
     entered = entered_of("grey", family)
     records = torch.stack([records_of("grey", 5).roll(shift, 0) for shift in range(3)], dim=1)
     draws = drawn(entered, records.flatten(0, 1))
@@ -123,9 +124,8 @@ def test_views_are_averaged_and_then_clipped(family, monkeypatch):
     entered.random.manual_seed(5)
     fast = clipped_sum_of_views(entered, records.clone(), norm)
     assert fast == pytest.approx(clipped(each, norm), abs=1e-8)
-    if not draws.shape[1]:
-        monkeypatch.setattr(gradient, "_NUMBERS", 1)
-        assert clipped_sum_of_views(entered, records.clone(), norm) == pytest.approx(fast, abs=1e-8)
+    entered.random.manual_seed(5)
+    assert clipped_sum_of_views(entered, records.clone(), norm, ONE) == pytest.approx(fast, abs=1e-8)
 
 
 def test_one_view_is_the_record():

@@ -34,7 +34,7 @@ def test_a_run_starts_without_a_site_and_takes_it_in_later(run, grid):
     names = run.plan.federation.names
     (node, context), *_ = reversed(grid._contexts.items())
     del grid._contexts[node]
-    courier = app.Courier(grid, run.plan.federation)
+    courier = app.courier(grid, run.plan)
     assert asked(courier, names) == set(names[:-1])
     grid._contexts[node + 50] = context  # back, as another node
     assert asked(courier, names) == set(names)
@@ -42,7 +42,7 @@ def test_a_run_starts_without_a_site_and_takes_it_in_later(run, grid):
 
 def test_a_site_that_leaves_and_comes_back_as_another_node_is_found(run, grid):
     names = run.plan.federation.names
-    courier = app.Courier(grid, run.plan.federation)
+    courier = app.courier(grid, run.plan)
     assert asked(courier, names) == set(names)
     node = next(iter(grid._contexts))
     context = grid._contexts.pop(node)
@@ -55,4 +55,4 @@ def test_too_few_sites_are_named(run, grid):
     for node in list(grid._contexts)[2:]:
         del grid._contexts[node]
     with pytest.raises(NotEnoughSitesError, match=r"2 of 4 sites are online, 3 are needed; missing: site-"):
-        app.Courier(grid, run.plan.federation)
+        app.courier(grid, run.plan)

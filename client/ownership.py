@@ -1,0 +1,106 @@
+"""Two users at a site: the vault's, which reads records and keys, and the courier's, which reads neither.
+
+The courier runs code that the network brings (Flower's); the operating system keeps it out of the vault.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import ConfigError
+
+COURIER_MODE, FLOWER_MODE = 0o750, 0o700
+
+_SOCKETS_FOR_THE_COURIER = 0o2000
+"""Set-group-ID: the socket that the vault makes there belongs to the courier's group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A user of this machine and its primary group, as numbers."""
+
+    user: int
+    group: int
+
+    @classmethod
+    def of(cls, name: str) -> Owner:
+        """The user called or numbered ``name``; ``UID:GID`` where this machine knows no names.
+
+        Raises ConfigError.
+        """
+        if found := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", name):
+            return cls(int(found[1]), int(found[2]))
+        try:
+            entry = pwd.getpwuid(int(name)) if re.fullmatch(r"[0-9]{1,9}", name) else pwd.getpwnam(name)
+        except KeyError as error:
+            raise ConfigError(
+                f"there is no user {name!r} on this machine", hint="a user's name or number, or UID:GID"
+            ) from error
+        return cls(entry.pw_uid, entry.pw_gid)
+
+    @classmethod
+    def ours(cls) -> Owner:
+        """Who runs this process."""
+        return cls(os.geteuid(), os.getegid())
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who owns what at a site: one user for both parts, or two that are kept apart."""
+
+    vault: Owner
+    courier: Owner
+
+    @classmethod
+    def of(cls, parent: Path, courier_user: str | None, vault_user: str | None) -> Owners:
+        """The owners of a site to be made in ``parent``. Raises ConfigError.
+
+        courier_user: none for the vault's own user; vault_user: none for who runs this process
+        """
+        ours = Owner.ours()
+        if courier_user is None:
+            if vault_user is not None:
+                raise ConfigError("a vault's user without a courier's", hint="add --courier-user USER")
+            return cls(ours, ours)
+        if ours.user != 0:
+            raise ConfigError(
+                "only root can give files to another user", hint="sudo fedcgan site join ..., as root"
+            )
+        owners = cls(ours if vault_user is None else Owner.of(vault_user), Owner.of(courier_user))
+        owners.check()
+        status = parent.stat()
+        if status.st_uid != 0 or status.st_mode & 0o022:
+            raise ConfigError(
+                f"{parent} can be changed by others than root, who could be given what root makes there",
+                hint=f"chown root {parent}; chmod go-w {parent}; or choose another with --in",
+            )
+        return owners
+
+    def check(self) -> None:
+        """Raise ConfigError unless the courier is kept out of the vault's files."""
+        if self.courier.user in (0, self.vault.user):
+            raise ConfigError(
+                "the courier must run as another user than the vault, and not as root",
+                hint="make one for it: useradd --system fedcgan-courier",
+            )
+
+    def give(self, site: Path, courier: Path) -> None:
+        """Hand over two folders that nobody else can reach yet, and set the courier's modes."""
+        ours = Owner.ours()
+        if self.vault != ours:
+            _give(site, self.vault)
+        if self.courier != ours:
+            _give(courier / "flower", self.courier)
+            os.chown(courier, self.vault.user, self.courier.group)
+        os.chmod(courier / "flower", FLOWER_MODE)
+        shared = _SOCKETS_FOR_THE_COURIER if self.courier != self.vault else 0
+        os.chmod(courier, COURIER_MODE | shared)  # after chown, which takes that bit away
+
+
+def _give(folder: Path, owner: Owner) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        os.chown(path, owner.user, owner.group, follow_symlinks=False)

@@ -1,0 +1,177 @@
+"""A site at work: its vault, and a SuperNode that carries messages to it, each as a user of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from common.errors import ConfigError, NotJoinedError, RehearsalError
+from common.launch import command
+from common.supervision import Program, Supervisor
+from common.terminal import messages
+
+from .door import SOCKET, Door, alone
+from .membership import Membership, courier_folder
+from .ownership import Owner
+from .rehearsals import Rehearsed, rehearsals
+from .vault import Vault
+
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+
+
+def start(folder: Path, same_user: bool) -> None:
+    """Run both until SIGTERM or SIGINT; what dies is started again.
+
+    same_user: that the courier may have the vault's rights: whatever the coordinator sends then reads records
+    Raises NotJoinedError; ConfigError if the two are one user and that was not allowed, or if they are two
+    and we are not root.
+    """
+    site = _supervised(folder, same_user)
+    _say(
+        f"{folder.absolute().name}: vault and courier are running; logs: {folder}/site.log, courier.log; "
+        "Ctrl-C ends both"
+    )
+    site.run()
+
+
+def dry_run(folder: Path, same_user: bool, patience: float) -> Rehearsed:
+    """Run both until a rehearsal with the coordinator is over: the whole protocol, on made-up records.
+
+    Raises as ``start``; RehearsalError if none is over in ``patience`` seconds, StorageError if the site is
+    at work already: then it rehearses whenever its courier has connected.
+    """
+    site, before = _supervised(folder, same_user), set(rehearsals(folder))
+    with alone(folder):
+        pass
+    deadline = time.monotonic() + patience
+    found: list[Rehearsed] = []
+
+    def look() -> None:
+        found.extend(one for one in rehearsals(folder) if one not in before and one.finished)
+        if found or time.monotonic() > deadline:
+            site.stop()
+
+    _say("waiting for the coordinator's rehearsal; it begins within a minute after we are online")
+    site.run(look)
+    if not found:
+        raise RehearsalError(
+            "no rehearsal was over in time",
+            hint=f"does the coordinator run 'fedcgan federation start'? {folder}/site.log, {folder}/courier.log",
+        )
+    return found[0]
+
+
+def _supervised(folder: Path, same_user: bool) -> Supervisor:
+    membership, courier = Membership.load(folder), courier_folder(folder)
+    vault_owner, courier_owner = _owner(folder), _owner(courier / "flower")
+    if vault_owner.user == courier_owner.user and not same_user:
+        raise ConfigError(
+            "vault and courier have the same user: code that the network brings could read the records",
+            hint="join again as root with --courier-user, or say --same-user, for tests with made-up records",
+        )
+    if vault_owner.user != courier_owner.user and os.geteuid() != 0:
+        raise ConfigError(
+            "only root can start programs of two users",
+            hint="sudo fedcgan site start ..., or one service each: fedcgan site vault, fedcgan site courier",
+        )
+    ours = Owner.ours()
+    vault = _vault(folder, None if vault_owner == ours else vault_owner)
+    programs = [
+        vault,
+        _courier(courier, folder / "courier.log", None if courier_owner == ours else courier_owner),
+    ]
+    return Supervisor(programs, lambda text: _say(f"{membership.site}: {text}"))
+
+
+def serve_vault(folder: Path) -> None:
+    """The vault alone, in this process, until it is ended. Raises NotJoinedError, StorageError."""
+    Membership.load(folder)
+    courier = courier_folder(folder)
+    users = frozenset({os.geteuid(), _owner(courier / "flower").user})
+    Door(Vault(folder), courier, users).serve()
+
+
+def become_courier(courier: Path) -> None:
+    """Turn this process into the SuperNode of the site whose courier's folder this is. Raises NotJoinedError."""
+    program = _courier(courier, courier / "unused", None)
+    os.chdir(program.folder)
+    os.execve(program.command[0], program.command, dict(program.environment))  # noqa: S606 (no shell)
+
+
+def _say(text: str) -> None:
+    messages.print(text, highlight=False, soft_wrap=True)
+
+
+def _vault(folder: Path, owner: Owner | None) -> Program:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "CUDA_VISIBLE_DEVICES") if name in os.environ}
+    return Program(
+        name="vault",
+        command=(*command(), "site", "vault", str(folder.absolute())),
+        environment={**kept, "HOME": str(folder.absolute()), "OMP_NUM_THREADS": _threads(), **_QUIET},
+        folder=folder,
+        log=folder / "vault.log",
+        user=owner.user if owner else None,
+        group=owner.group if owner else None,
+    )
+
+
+def _courier(courier: Path, log: Path, owner: Owner | None) -> Program:
+    """The SuperNode. Of the environment it gets a path and no more."""
+    courier = courier.absolute()
+    flower, programs = courier / "flower", Path(sys.executable).parent
+    try:
+        address = (flower / "address").read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise NotJoinedError(
+            f"{courier} is not a courier's folder", hint="fedcgan site join makes it"
+        ) from error
+    home = flower / "home"
+    return Program(
+        name="courier",
+        command=(
+            *(str(programs / "flower-supernode"), "--superlink", address),
+            *("--root-certificates", str(flower / "ca.crt")),
+            *("--auth-supernode-private-key", str(flower / "node.key")),
+            *("--host", "127.0.0.1", "--port", str(_free_port())),
+            *("--node-config", f'vault="{courier / SOCKET}"'),
+        ),
+        environment={
+            "PATH": os.pathsep.join((str(programs), os.defpath)),
+            "HOME": str(flower),
+            "FLWR_HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            **_QUIET,
+        },
+        folder=flower,
+        log=log,
+        user=owner.user if owner else None,
+        group=owner.group if owner else None,
+    )
+
+
+def _owner(folder: Path) -> Owner:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise NotJoinedError(f"there is no {folder}", hint="fedcgan site join makes it") from error
+    return Owner(status.st_uid, status.st_gid)
+
+
+def _threads() -> str:
+    """Few are enough for these networks; more wait for each other where several sites share a machine."""
+    return os.environ.get("OMP_NUM_THREADS", "1")
+
+
+def _free_port() -> int:
+    """For what SuperNode and its own processes say to each other on this machine."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port

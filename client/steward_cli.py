@@ -1,0 +1,291 @@
+"""The data steward's commands: plans and answers to them, what left, and the site's own standing."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from common.errors import ConfigError, UsageError, exit_code_of
+from common.terminal import output, print_result
+
+from .plain_text import plain, size
+
+if TYPE_CHECKING:
+    from .outbox import Sent
+    from .plan_changes import Change
+    from .plan_words import Part
+    from .proposals import Proposal
+    from .site import Site
+
+Folder = Annotated[Path, typer.Argument(help="The site's folder.")]
+Hash = Annotated[str, typer.Argument(help="A plan's hash, or its first 8 digits.")]
+Reason = Annotated[str, typer.Option(help="Why. For this site's own log, never sent.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def plans(
+    folder: Folder,
+    known: Annotated[
+        str | None, typer.Argument(metavar="[HASH]", help="One plan, in plain words.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The plans of this site and where they stand; with HASH one of them, and what it changes."""
+    from .proposals import Proposals
+
+    site = site_in(folder)
+    if known is not None:
+        _show_plan(site, known, as_json)
+        return
+    entries = Proposals(site.folder).every()
+
+    def human() -> None:
+        table = _table("plan", "stands", "since", "run", "ε", "sites", "reason")
+        for entry in entries:
+            table.add_row(
+                entry.hash[:12], entry.standing, entry.time, *_facts(entry), escape(plain(entry.reason))
+            )
+        output.print(table if entries else "no plans yet")
+
+    print_result({"plans": [_entry(entry) for entry in entries]}, as_json, human)
+
+
+def _facts(entry: Proposal) -> tuple[str, str, str]:
+    if entry.plan is None:
+        return ("(damaged, or of another version)", "", "")
+    rehearsal = " (rehearsal)" if entry.plan.rehearsal else ""
+    sites = str(len(entry.plan.federation.sites))
+    return escape(plain(entry.plan.run)) + rehearsal, f"{entry.plan.privacy.epsilon:g}", sites
+
+
+def _entry(entry: Proposal) -> dict[str, Any]:
+    facts: dict[str, Any] = {"hash": entry.hash, "standing": entry.standing, "time": entry.time}
+    facts["reason"] = entry.reason
+    if entry.plan is not None:
+        facts["run"], facts["rehearsal"] = entry.plan.run, entry.plan.rehearsal
+        facts["epsilon"], facts["sites"] = entry.plan.privacy.epsilon, entry.plan.federation.names
+    return facts
+
+
+def _show_plan(site: Site, known: str, as_json: bool) -> None:
+    from .plan_changes import changes
+    from .plan_costs import budget
+    from .plan_words import words
+    from .preflight import known_schema
+    from .proposals import Proposals
+
+    proposals = Proposals(site.folder)
+    plan = proposals.plan(proposals.find(known))
+    schema = known_schema(site, plan)
+    if schema is not None and schema.hash != plan.schema_hash:
+        schema = None
+    parts = words(plan, schema, site.name, budget(site, plan))
+    before = proposals.last_approved(plan.hash)
+    against = None if before is None else before.hash
+    changed = [] if before is None else changes(before, plan)
+    standing = proposals.standing(plan.hash)
+    data = {
+        "hash": plan.hash,
+        "standing": standing,
+        "parts": [asdict(part) for part in parts],
+        "compared_with": against,
+        "changes": [asdict(change) for change in changed],
+        "plan": plan.model_dump(mode="json"),
+    }
+    print_result(data, as_json, lambda: _print_plan(parts, against, changed, standing))
+
+
+def _print_plan(parts: list[Part], before: str | None, changed: list[Change], standing: str) -> None:
+    for part in parts:
+        output.print(f"[bold]{part.topic}[/]")
+        for sentence in part.sentences:
+            _line("  " + sentence)
+        for warning in part.warnings:
+            output.print("  [bold yellow]attention[/]", escape(warning), highlight=False, soft_wrap=True)
+    if before is None:
+        output.print("[bold]no plan was approved before it[/]")
+    else:
+        output.print(f"[bold]changes from plan {before[:12]}, approved last[/]")
+        for line in [change.sentence for change in changed] or ["nothing"]:
+            _line("  " + line)
+    output.print(f"[bold]this plan is {standing}[/]")
+
+
+def approve(folder: Folder, known: Hash, as_json: Json = False) -> None:
+    """Say yes to a proposed plan: the run may begin when every site has."""
+    from .preflight import check_for_site
+    from .proposals import Proposals
+
+    site, proposals = site_in(folder), Proposals(folder.absolute())
+    check_for_site(proposals.plan(proposals.find(known)), site)
+    plan = proposals.approve(known)
+    site.log.info("plan %s approved by the steward", plan.hash)
+    print_result(
+        {"hash": plan.hash, "standing": "approved"}, as_json, lambda: _line(f"approved: {plan.hash}")
+    )
+
+
+def refuse(folder: Folder, known: Hash, reason: Reason, as_json: Json = False) -> None:
+    """Say no to a plan for good, or take an approval back: the vault does nothing more for it."""
+    from .proposals import Proposals
+
+    site = site_in(folder)
+    found = Proposals(site.folder).refuse(known, reason)
+    site.log.info("plan %s refused by the steward: %r", found, reason)
+    print_result({"hash": found, "standing": "refused"}, as_json, lambda: _line(f"refused for good: {found}"))
+
+
+def outbox(
+    folder: Folder,
+    plan: Annotated[
+        str | None, typer.Option(help="Only of this plan: its hash, or the first digits.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this day on (UTC): 2027-01-31.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Everything that ever left this site: when, for which plan and step, how many bytes, their hash."""
+    from .outbox import Outbox
+
+    if since is not None and not _DATE.fullmatch(since):
+        raise ConfigError(f"--since {since!r} is not a day", hint="e.g. 2027-01-31")
+    wanted = (plan or "").lower()
+    lines = [
+        line
+        for line in Outbox(site_in(folder).folder).lines()
+        if line.plan.startswith(wanted) and line.time >= (since or "")
+    ]
+    totals: dict[str, dict[str, int]] = {}
+    for line in lines:
+        total = totals.setdefault(line.kind, {"frames": 0, "bytes": 0})
+        total["frames"] += 1
+        total["bytes"] += line.bytes
+    data = {"lines": [line.model_dump() for line in lines], "totals": totals}
+    print_result(data, as_json, lambda: _print_outbox(lines, totals))
+
+
+def _print_outbox(lines: list[Sent], totals: dict[str, dict[str, int]]) -> None:
+    table = _table("time", "kind", "plan", "step", "bytes", "sha256")
+    for line in lines:
+        table.add_row(line.time, line.kind, line.plan[:12], line.step, f"{line.bytes:,}", line.sha256[:16])
+    output.print(table)
+    for kind, total in totals.items():
+        _line(f"{kind}: {total['frames']} times, {size(total['bytes'])}")
+    _line(f"all: {len(lines)} times, {size(sum(line.bytes for line in lines))}")
+
+
+def log(
+    folder: Folder,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many lines, the last ones.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """What happened here, for this site's own eyes: it may name rows and columns."""
+    path = site_in(folder).folder / "site.log"
+    lines = path.read_text("utf-8", "replace").splitlines()[-count:] if path.exists() else []
+
+    def human() -> None:
+        for line in lines:
+            _line(plain(line))
+
+    print_result({"lines": lines}, as_json, human)
+
+
+def pause(folder: Folder, reason: Reason, as_json: Json = False) -> None:
+    """Answer nothing until `unpause`; runs wait."""
+    from . import standing
+
+    standing.pause(site_in(folder).folder, reason)
+    print_result({"standing": "paused"}, as_json, lambda: _line("paused"))
+
+
+def unpause(folder: Folder, as_json: Json = False) -> None:
+    """Answer again."""
+    from . import standing
+
+    was = standing.unpause(site_in(folder).folder)
+    said = "it answers again" if was else "it was not paused"
+    print_result({"standing": "active", "was_paused": was}, as_json, lambda: _line(said))
+
+
+def withdraw(
+    folder: Folder,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Leave the federation for good and remove the keys of all runs: this site opens no sum any more."""
+    from . import standing
+
+    site = site_in(folder)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise UsageError("withdrawing cannot be undone", hint="add --yes")
+        typer.confirm("This site leaves for good, its keys of all runs are removed. Go on?", abort=True)
+    removed = standing.withdraw(site.folder, reason)
+    said = f"withdrawn; {len(removed)} key files are removed (look for copies of them in backups)"
+    data = {"standing": "withdrawn", "removed": [str(path.relative_to(site.folder)) for path in removed]}
+    print_result(data, as_json, lambda: _line(said))
+
+
+def check(
+    folder: Folder,
+    plan: Annotated[str | None, typer.Option(help="A plan here (its hash), or a file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Look at these records, not at the policy's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Whether this site could take part: keys, clock, records, budget, machine. Sends nothing."""
+    from .preflight import Preflight, first_failure
+
+    findings = Preflight.of(site_in(folder).folder, plan, data).findings()
+    failure = first_failure(findings)
+
+    def human() -> None:
+        colours = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
+        for found in findings:
+            verdict = f"[{colours[found.verdict]}]{found.verdict:8}[/]"
+            output.print(
+                verdict, f"{found.check:11}", escape(plain(found.sentence)), highlight=False, soft_wrap=True
+            )
+            if found.hint and found.verdict != "ok":
+                _line(" " * 21 + "hint  " + plain(found.hint))
+        _line("not ready" if failure else "ready")
+
+    result = {"ready": not failure, "checks": [asdict(found) for found in findings]}
+    print_result(result, as_json, human)
+    if failure:
+        raise typer.Exit(exit_code_of(failure))
+
+
+def site_in(folder: Path) -> Site:
+    """The site in a folder that has one, nothing made. Raises ConfigError."""
+    from .site import Site
+
+    folder = folder.absolute()
+    if not (folder / "policy.toml").exists():
+        raise ConfigError(f"there is no site in {folder}", hint="fedcgan site join KIT makes one")
+    return Site(folder)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading)
+    return table
+
+
+def _line(text: str) -> None:
+    output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add all of them to the command line of a site."""
+    for command in (plans, approve, refuse, outbox, log, pause, unpause, withdraw, check):
+        app.command()(command)

@@ -1,0 +1,226 @@
+"""What a simulation costs as the number of sites grows: seconds by phase, memory, bytes a site, epsilon.
+
+The run is that of ``fedcgan simulate`` in one process, which this one starts: its peak is of nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tomli_w
+from rich.table import Table
+
+from ..columns import CategoryColumn, NumberColumn
+from ..config import Data, Federation, Model, Privacy, SimulationConfig, Sites, Training
+from ..crypto.parameters import MOST_HOLDERS
+from ..errors import FedcganError, LedgerError
+from ..launch import APPLICATION
+from ..modalities.tabular import decode
+from ..plan import Plan
+from ..planning import make_plan, stand_in
+from ..privacy.accounting import epsilon, rounded_up
+from ..privacy.ledger import Ledger
+from ..rehearsal import made_up_records
+from ..schema import TableSchema
+from ..tables import write_table
+from ..terminal import output
+
+SCHEMA = TableSchema(
+    name="scale",
+    columns=(
+        NumberColumn(name="age", bounds=(0, 100), decimals=0, cuts=(20, 40, 60, 80), unit="years"),
+        NumberColumn(name="cost", bounds=(0, 50_000), decimals=2, cuts=(100, 1000, 10_000), scale="log"),
+        CategoryColumn(name="smoker", categories=("no", "yes")),
+        CategoryColumn(name="grade", categories=(1, 2, 3), ordered=True),
+        CategoryColumn(name="diagnosis", categories=("none", "mild", "severe"), condition=True),
+        CategoryColumn(name="sex", categories=("female", "male"), condition=True),
+    ),
+)
+
+RECORDS = 120
+"""Of a site, on average."""
+
+Schedule = Literal["moments", "every-step", "local"]
+
+_START = "from common.launch import main; raise SystemExit(main())"
+_ROUNDS: dict[Schedule, int] = {"moments": 0, "every-step": 3, "local": 1}
+_HOLDOUT = 0.05
+_LEAST = 0.6  # of RECORDS, that every site holds: records are dealt at random
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A simulation that another process ran. peak_bytes: the most memory that it held at once."""
+
+    report: dict[str, Any]
+    seconds: float
+    peak_bytes: int
+
+
+def measure(sites: int, schedule: Schedule) -> dict[str, Any]:
+    """Figures of one simulation as JSON-ready content. Raises FedcganError if it is refused."""
+    with tempfile.TemporaryDirectory(prefix="fedcgan-scale-") as folder:
+        return measure_in(Path(folder), sites, schedule)
+
+
+def measure_in(folder: Path, sites: int, schedule: Schedule) -> dict[str, Any]:
+    """The same in an empty folder, in which the run's own folder stays."""
+    load = os.getloadavg()
+    _write_inputs(config(sites, schedule), folder)
+    done = simulated(folder)
+    ledgers = checked_ledgers(run_of(folder), done.report["epsilon"])
+    seconds = done.report["seconds"]
+    wall = done.report["wall_seconds"]
+    return {
+        "sites": sites,
+        "schedule": schedule,
+        "rounds": done.report["rounds"],
+        "records_per_site": RECORDS,
+        "key_holders": done.report["key_holders"],
+        "seconds": {
+            "start": round(done.seconds - wall, 2),
+            **seconds,
+            "prepare_and_release": round(wall - sum(seconds.values()), 2),
+            "whole": round(done.seconds, 2),
+        },
+        "encryption_seconds": done.report["encryption_seconds"],
+        "peak_bytes": done.peak_bytes,
+        "bytes": _traffic(done.report),
+        "epsilon": done.report["epsilon"],
+        "ledgers": ledgers,
+        "trouble": len(done.report["trouble"]),
+        "load": {"before": round(load[0], 2), "after": round(os.getloadavg()[0], 2)},
+        "processors": os.cpu_count(),
+        "plan": done.report["plan"],
+    }
+
+
+def config(sites: int, schedule: Schedule) -> SimulationConfig:
+    """A federation of ``sites``, small records and small networks: what grows is the number of sites."""
+    holders = min(sites, MOST_HOLDERS)
+    return SimulationConfig(
+        name="scale",
+        data=Data(table="scale.parquet", schema="scale.toml", holdout=_HOLDOUT),
+        sites=Sites(count=sites),
+        federation=Federation(threshold=holders // 2 + 1),
+        privacy=Privacy(epsilon=3.0, delta=1e-5),
+        model=Model(latent=16, generator_hidden=(32,), discriminator_hidden=(32,)),
+        training=Training(
+            records_per_site=round(_LEAST * RECORDS),
+            schedule=schedule,
+            rounds=_ROUNDS[schedule],
+            sample_rate=0.1,
+            fit_steps=100,
+        ),
+    )
+
+
+def _write_inputs(settings: SimulationConfig, folder: Path) -> None:
+    """Configuration, schema and a table of made-up records, as a researcher would have them."""
+    plan = make_plan(settings, SCHEMA, stand_in(settings), "scale")
+    dealt = round(settings.sites.count * RECORDS / (1 - _HOLDOUT))
+    codes = made_up_records(plan.model_copy(update={"min_records": dealt}), SCHEMA).rows
+    write_table(decode(codes, SCHEMA, np.random.default_rng(0)), folder / settings.data.table)
+    (folder / settings.data.schema_file).write_text(SCHEMA.to_toml(), "utf-8")
+    content = settings.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    (folder / "scale-run.toml").write_text(tomli_w.dumps(content), "utf-8")
+
+
+def run_of(folder: Path) -> Path:
+    """Where ``fedcgan simulate`` leaves the sites' own folders."""
+    return folder / "release.run"
+
+
+def simulated(folder: Path) -> _Finished:
+    """Run ``fedcgan simulate`` to its end. Raises FedcganError with the words of its own error."""
+    arguments = ["simulate", "scale-run.toml", "--out", "release", "--json"]
+    start = time.perf_counter()
+    with open(folder / "report.json", "wb") as report, open(folder / "log.txt", "wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - this very program, with fixed arguments
+            [sys.executable, "-c", _START, *arguments],
+            cwd=folder,
+            env=_environment(),
+            stdout=report,
+            stderr=log,
+        )
+        # wait4 instead of wait: it says how much memory this child held, not the largest of all children
+        _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    envelope = _envelope(folder)
+    if process.returncode != 0:
+        error = envelope["error"]
+        raise FedcganError(f"{error['code']}: {error['message']}", hint=error["hint"])
+    peak = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024
+    return _Finished(envelope["data"], seconds, peak)
+
+
+def _envelope(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
+    except ValueError as error:
+        last = (folder / "log.txt").read_text("utf-8", "replace")[-500:]
+        raise FedcganError(f"the simulation ended without a report: {last}") from error
+    return found
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(APPLICATION), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TERM": "dumb"}
+
+
+def checked_ledgers(run: Path, reported: float) -> dict[str, Any]:
+    """Every site's ledger against the plan: how many there are, and what stands in each.
+
+    Raises LedgerError for one that is damaged, or that charged anything but the steps of the plan, once.
+    """
+    plan = Plan.from_json((run / "plan.json").read_bytes())
+    for name in plan.federation.names:
+        site = run / "sites" / name
+        dataset = tomllib.loads((site / "policy.toml").read_text("utf-8"))["dataset"]
+        ledger = Ledger(site / "ledger.jsonl", dataset)
+        charges = [(charge.step, charge.mechanism) for charge in ledger.entries()]
+        answered = [answer.step for answer in ledger.answers()]
+        if charges != list(plan.steps.items()) or answered != list(plan.steps):
+            raise LedgerError(f"the ledger of {name} is not that of the plan's steps, each charged once")
+    spent = rounded_up(epsilon(plan.mechanisms, plan.privacy.delta))
+    if spent != reported:
+        raise LedgerError(f"ledgers add up to epsilon {spent}, the report says {reported}")
+    return {"checked": len(plan.federation.names), "charges": len(plan.steps), "epsilon": spent}
+
+
+def _traffic(report: dict[str, Any]) -> dict[str, int]:
+    """Medians over sites that hold a share of the key, and over those that hold none."""
+    holders = set(report["sites"][: report["key_holders"]])
+    found = {}
+    for who, chosen in (("holder", True), ("other", False)):
+        for way in ("up", "down"):
+            counts = [one[way] for site, one in report["bytes"].items() if (site in holders) == chosen]
+            found[f"{who}_{way}"] = round(statistics.median(counts)) if counts else 0
+    return found
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """For people."""
+    table = Table(box=None, pad_edge=False)
+    for heading in (f"{result['sites']} sites, {result['schedule']}", "", ""):
+        table.add_column(heading)
+    for phase, seconds in result["seconds"].items():
+        table.add_row(phase.replace("_", " "), f"{seconds:.1f}", "s")
+    table.add_row("peak memory", f"{result['peak_bytes'] / 2**20:.0f}", "MiB, all sites in one process")
+    for who, count in result["bytes"].items():
+        table.add_row(who.replace("_", " "), f"{count / 2**20:.2f}", "MiB a site")
+    table.add_row("epsilon", f"{result['epsilon']:.4f}", f"in each of {result['ledgers']['checked']} ledgers")
+    table.add_row("load", f"{result['load']['before']:.1f}", f"before, {result['processors']} processors")
+    output.print(table)

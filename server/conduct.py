@@ -1,0 +1,205 @@
+"""A run of a federation: wait for approvals, run, wait for sites that went away, release, and say how far."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.errors import (
+    FedcganError,
+    InterruptedRunError,
+    NotApprovedError,
+    NotEnoughSitesError,
+    RefusedError,
+)
+from common.events import Event, listening
+from common.plan import PROPOSE_STEP, Plan
+from common.protocol.messages import Propose, Standing
+from common.report import Costs, build
+
+from .asking import Asking
+from .checkpoint import Checkpoint
+from .courier import Courier, Seen
+from .rehearsal import StandIns
+from .release import write_release
+from .rounds import Coordinator
+from .run_folder import Failure, RunFolder, SiteStatus
+
+MakeCourier = Callable[[RunFolder, Plan, Seen], Courier]
+_APPROVAL_PAUSE = 5.0  # seconds between two questions whether a plan was approved
+_RETURN_PAUSE = 5.0
+_WRITTEN = 0.5  # seconds between two writings of the status
+
+
+def conduct(folder: Path, make_courier: MakeCourier) -> None:
+    """Run the plan in ``folder`` to its release, from wherever it stands. Raises what ended it."""
+    run = RunFolder(folder)
+    with run.alone():
+        plan, progress = run.plan, Progress(run)
+        with progress.reported():
+            courier = make_courier(run, plan, progress.seen)
+            conditions = run.conditions
+            send = StandIns(plan, folder, courier.send).send if plan.rehearsal else courier.send
+            asking = Asking(plan, run.identity, send)
+            wait_for_approval(asking, run, progress, conditions.approval_seconds)
+            state = _with_patience(
+                lambda: Coordinator(plan, run.schema, run.identity, send, folder / "coordinator"),
+                conditions.return_seconds,
+            )
+            if not plan.rehearsal:
+                _release(run, plan, state)
+
+
+def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patience: float) -> None:
+    """Propose the plan until every site has approved it.
+
+    Raises NotApprovedError if one refuses, or if time is up.
+    """
+    proposal = Propose(plan=asking.plan.to_json(), table=run.schema.model_dump_json().encode())
+    deadline = time.monotonic() + patience
+    waiting = list(asking.plan.federation.names)
+    while True:
+        replies = asking(PROPOSE_STEP, dict.fromkeys(waiting, proposal), Standing.kind)
+        for site, frame in replies.good.items():
+            standing = Standing.from_bytes(frame.body).standing
+            progress.stands(site, standing)
+            if standing == "refused":
+                raise NotApprovedError(
+                    f"{site} refused the plan", hint="ask its data steward why; make another plan"
+                )
+            if standing == "approved":
+                waiting.remove(site)
+        for error in replies.bad.values():
+            if not isinstance(error, RefusedError) or error.refusal_code != _PAUSED:
+                raise error
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise NotApprovedError(
+                f"not approved in time by {', '.join(waiting)}",
+                hint="their data stewards: fedcgan site plans, then approve; then fedcgan resume",
+            )
+        asking.trouble.clear()
+        time.sleep(_APPROVAL_PAUSE)
+
+
+def _with_patience(coordinator: Callable[[], Coordinator], patience: float) -> Checkpoint:
+    """Run; where too few sites are there, again, until nothing has moved for ``patience`` seconds."""
+    reached, moved = 0, time.monotonic()
+    while True:
+        now = coordinator()
+        try:
+            return now.run()
+        except NotEnoughSitesError:
+            if now.reached > reached:
+                reached, moved = now.reached, time.monotonic()
+            if time.monotonic() - moved > patience:
+                raise
+            time.sleep(_RETURN_PAUSE)
+
+
+def _release(run: RunFolder, plan: Plan, state: Checkpoint) -> None:
+    """The release and its report, where they are shown only once they are whole."""
+    making, out = run.folder / "release.new", run.folder / "release"
+    shutil.rmtree(making, ignore_errors=True)
+    write_release(plan, run.schema, state, making)
+    costs = Costs(
+        wall_seconds=(datetime.now(UTC) - run.status.started).total_seconds(),
+        seconds=state.seconds,
+        encryption_seconds=None,
+        encryption_share=None,
+        traffic=state.traffic,
+        upload_ratio_float32=state.contribution_bytes / (4 * state.values_sent),
+        attempts=state.attempts,
+    )
+    report = {**build(plan, {}, costs), "trouble": [asdict(one) for one in state.trouble]}
+    (making / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    making.rename(out)
+
+
+_PAUSED = "site-paused"
+
+
+class Progress:
+    """Keeps ``status.json`` true while a run goes on."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        now = datetime.now(UTC)
+        before = run.status
+        self._status = before.model_copy(
+            update={"state": "waiting", "phase": "approve", "updated": now, "failure": None}
+        )
+        self._written = 0.0
+        self._phase_began = time.monotonic()
+        self._phase_done = 0
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Write how the block goes, and how it ends."""
+        self._change(write=True)
+        try:
+            with listening(self._event):
+                yield
+        except FedcganError as error:
+            code = error.refusal_code if isinstance(error, RefusedError) else error.code
+            self._ended("failed", Failure(code=code, message=error.message, hint=error.hint))
+            raise
+        except KeyboardInterrupt:
+            self._ended("stopped", None)
+            raise InterruptedRunError("stopped", hint="fedcgan resume goes on") from None
+        except Exception as error:
+            self._ended("failed", Failure(code="internal", message=type(error).__name__, hint="see its log"))
+            raise
+        self._ended("finished", None)
+
+    def seen(self, site: str, state: str) -> None:
+        """A site is ready, busy, late or gone."""
+        known = self._status.sites[site]
+        if known.state != state and not (known.state == "pending" and state in ("ready", "busy")):
+            self._site(site, state)
+
+    def stands(self, site: str, standing: str) -> None:
+        """A site's people approved, refused, or have not answered."""
+        state = {"approved": "ready", "refused": "refused"}.get(standing, "pending")
+        if self._status.sites[site].state != state:
+            self._site(site, state)
+
+    def _site(self, site: str, state: str) -> None:
+        one = SiteStatus.model_validate({"state": state, "since": datetime.now(UTC)})
+        self._change(write=True, sites={**self._status.sites, site: one})
+
+    def _event(self, event: Event) -> None:
+        if event.phase != self._status.phase:
+            self._phase_began, self._phase_done = time.monotonic(), event.done
+        gone = event.done - self._phase_done
+        spent = time.monotonic() - self._phase_began
+        eta = spent / gone * (event.total - event.done) if gone > 0 else None
+        last = event.done in (0, event.total) or time.monotonic() - self._written > _WRITTEN
+        self._change(
+            write=last,
+            state="running",
+            phase=event.phase,
+            done=event.done,
+            total=event.total,
+            epsilon=max(event.epsilon, self._status.epsilon),
+            eta_seconds=eta,
+        )
+
+    def _ended(self, state: str, failure: Failure | None) -> None:
+        phase = {"phase": "release"} if state == "finished" else {}
+        self._change(write=True, state=state, failure=failure, eta_seconds=None, **phase)
+
+    def _change(self, *, write: bool, **changes: object) -> None:
+        changes["updated"] = datetime.now(UTC)
+        self._status = self._status.model_copy(update=changes)
+        if write:
+            self._run.write(self._status)
+            self._written = time.monotonic()

@@ -1,0 +1,198 @@
+"""``fedcgan run PLAN``, ``status``, ``watch``, ``stop``, ``resume``: a run of a real federation."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.errors import ConfigError, FedcganError, InterruptedRunError, RefusedError
+from common.terminal import messages, output, print_result
+
+if TYPE_CHECKING:
+    from .federation import FederationFolder
+    from .run_folder import RunFolder, Status
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
+Where = Annotated[Path, typer.Option("--federation", help="The federation's folder.")]
+Which = Annotated[
+    str | None, typer.Argument(help="The beginning of the plan's hash; the latest run if none.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
+
+_LOOK = 0.5  # seconds between two looks at a run
+_START = 60.0  # seconds in which a ServerApp must have begun
+
+
+def run_plan(
+    path: Path, federation: Path, detach: bool, as_json: bool, answer: float, approval: float, away: float
+) -> None:
+    """Run a plan in its federation, and watch it to its end."""
+    from common.plan import Plan
+
+    from .run_folder import Conditions, RunFolder
+
+    folder = _open(federation)
+    try:
+        plan = Plan.from_json(path.read_bytes().strip())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    conditions = Conditions(
+        nodes=_nodes(folder, plan.federation.names),
+        identity=str((folder.folder / "identity.key").absolute()),
+        answer_seconds=answer,
+        approval_seconds=approval,
+        return_seconds=away,
+    )
+    _check(folder, plan.schema_hash, plan.federation.coordinator.identity)
+    _begin(folder, RunFolder.make(folder, plan, conditions))
+    _follow(RunFolder.find(folder, plan.hash), detach, as_json)
+
+
+def status(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
+    """How far a run is, and how each site stands."""
+    from .run_folder import RunFolder
+    from .run_table import table
+
+    found = RunFolder.find(_open(federation), which).status
+    print_result(found.model_dump(mode="json"), as_json, lambda: output.print(table(found)))
+
+
+def watch(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
+    """Follow a run to its end; Ctrl-C ends the watching, not the run."""
+    from .run_folder import RunFolder
+
+    _follow(RunFolder.find(_open(federation), which), False, as_json)
+
+
+def stop(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
+    """Stop a run; what was finished is kept."""
+    from .run_folder import RunFolder
+    from .superlink import SuperLink
+
+    folder = _open(federation)
+    run = RunFolder.find(folder, which)
+    now = run.status
+    if run.is_conducted() and (number := run.flower_run) is not None:
+        SuperLink(folder).stop_run(number)
+        deadline = time.monotonic() + _START
+        while run.is_conducted() and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+    if now.state != "finished":
+        run.write(run.status.model_copy(update={"state": "stopped", "eta_seconds": None}))
+    hint = f"fedcgan resume {now.plan[:12]} goes on"
+    print_result({"plan": now.plan, "state": run.status.state}, as_json, lambda: output.print(hint))
+
+
+def resume(
+    which: Which = None, federation: Where = Path(), detach: Detach = False, as_json: Json = False
+) -> None:
+    """Go on with a run that was stopped or interrupted, or that failed; nothing is done twice."""
+    from .run_folder import RunFolder
+
+    folder = _open(federation)
+    run = RunFolder.find(folder, which)
+    if run.status.state == "finished":
+        raise ConfigError(f"the run is finished: {run.folder / 'release'}")
+    run.keep(run.conditions.model_copy(update={"nodes": _nodes(folder, run.plan.federation.names)}))
+    if not run.is_conducted():
+        _begin(folder, run)
+    _follow(run, detach, as_json)
+
+
+def _open(federation: Path) -> FederationFolder:
+    from .federation import FederationFolder
+
+    return FederationFolder.open(federation)
+
+
+def _nodes(folder: FederationFolder, names: list[str]) -> dict[str, str]:
+    """Flower's keys of the sites that are members still. Raises ConfigError if too few are."""
+    from .run_folder import node_digest
+
+    members = {m.name: m for m in folder.members() if m.state == "admitted" and m.node_key is not None}
+    return {name: node_digest(members[name].node_key or "") for name in names if name in members}
+
+
+def _check(folder: FederationFolder, schema_hash: str, identity: str) -> None:
+    if identity != folder.identity.public:
+        raise ConfigError("the plan is of another coordinator", hint="fedcgan plan new makes one of ours")
+    if schema_hash != folder.schema.hash:
+        raise ConfigError("the plan is for another schema than the federation's")
+
+
+def _begin(folder: FederationFolder, run: RunFolder) -> None:
+    """Start a ServerApp and wait until it conducts the run. Raises SuperLinkError, StorageError."""
+    from common.errors import SuperLinkError
+
+    from .run_folder import first_status
+    from .superlink import SuperLink
+
+    before = run.status
+    fresh = first_status(run.plan).model_copy(update={"started": before.started, "sites": before.sites})
+    run.write(fresh)
+    number = SuperLink(folder).start_run(run.folder)
+    deadline = time.monotonic() + _START
+    while not run.is_conducted() and run.status.phase == "":
+        if time.monotonic() > deadline:
+            raise SuperLinkError(
+                "the run did not start", hint=f"its log: flwr log {number}; {folder.folder}/flower"
+            )
+        time.sleep(_LOOK)
+    run.number(number)
+
+
+def _follow(run: RunFolder, detach: bool, as_json: bool) -> None:
+    """Show a run until it ends; its own error and exit code are ours."""
+    if detach:
+        facts = {"plan": run.status.plan, "folder": str(run.folder)}
+        hint = f"{run.folder}; fedcgan watch {run.status.plan[:12]} shows it"
+        print_result(facts, as_json, lambda: output.print(hint, highlight=False, soft_wrap=True))
+        return
+    last = _watched(run, as_json)
+    if last.state != "finished":
+        raise _ending(last)
+    release = run.folder / "release"
+    data = {**last.model_dump(mode="json"), "release": str(release)}
+    text = f"{release}: the generator and synthetic records, epsilon {last.epsilon:.3f}"
+    print_result(data, as_json, lambda: output.print(text, highlight=False, soft_wrap=True))
+
+
+def _watched(run: RunFolder, as_json: bool) -> Status:
+    from .run_table import Shown
+
+    view = Shown(quiet=as_json)
+    try:
+        while True:
+            now = run.status
+            view.show(now)
+            if now.state not in ("waiting", "running"):
+                return now
+            time.sleep(_LOOK)
+    except KeyboardInterrupt:
+        messages.print("the run goes on; fedcgan watch shows it, fedcgan stop stops it", highlight=False)
+        raise
+    finally:
+        view.close()
+
+
+def _ending(status: Status) -> FedcganError:
+    hint = f"fedcgan resume {status.plan[:12]} goes on"
+    if status.failure is not None:
+        failure = status.failure
+        return RefusedError("", failure.code, failure.message, failure.hint or hint)
+    return InterruptedRunError(f"the run is {status.state}", hint=hint)
+
+
+def seconds(text: str) -> float:
+    """``90``, ``30m``, ``72h`` in seconds. Raises ConfigError."""
+    scale = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(text[-1:])
+    try:
+        found = float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e8:
+        raise ConfigError(f"{text!r} is not a time", hint="e.g. 90, 30m, 72h")
+    return found

@@ -1,0 +1,112 @@
+"""``fedcgan federation start``: SuperLink, SuperExec and edge kept alive, only admitted sites let in."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from common.errors import FedcganError, SuperLinkError
+from common.supervision import Supervisor
+from common.terminal import messages
+
+from .federation import FederationFolder
+from .members import Member
+from .nodes import Nodes
+from .rehearsal import rehearsal_plan
+from .run_folder import Conditions, RunFolder, node_digest
+from .superlink import SuperLink
+
+_LOOKED = 5.0  # seconds between two looks at the members
+_ASKED = 30.0  # seconds between two questions who is online
+_ANSWER, _PATIENCE = 300.0, 600.0  # of a rehearsal
+
+
+def start(federation: FederationFolder, rehearse: bool) -> None:
+    """Until SIGTERM or SIGINT; what dies is started again. Raises ConfigError where a program is missing.
+
+    rehearse: with every site that comes online, while no run goes on
+    """
+    link = SuperLink(federation)
+    link.prepare()
+    host = _Host(federation, link, rehearse)
+    _say(
+        f"federation {federation.settings.name} at {federation.settings.address}; "
+        f"logs: {federation.folder}/flower; Ctrl-C ends it"
+    )
+    Supervisor(link.programs(), _say).run(host.look)
+
+
+class _Host:
+    """Lets admitted members in, shuts revoked ones out, and rehearses with whoever has come."""
+
+    def __init__(self, federation: FederationFolder, link: SuperLink, rehearse: bool) -> None:
+        self._federation, self._link, self._rehearse = federation, link, rehearse
+        self._nodes = Nodes(federation.folder / "flower" / "nodes.json")
+        self._known: list[Member] | None = None
+        self._next_look = self._next_question = 0.0
+        self._rehearsed: dict[str, str] = {}  # since when the node was online that we rehearsed with last
+
+    def look(self) -> None:
+        """Do what changed since the last look; what fails is tried again."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOKED
+        try:
+            members = [member for member in self._federation.members() if member.node_key is not None]
+            if members != self._known:
+                for member in members:
+                    self._settle(member)
+                self._known = members
+            if self._rehearse and now >= self._next_question:
+                self._next_question = now + _ASKED
+                self._meet(members)
+        except SuperLinkError:  # it may still be starting
+            return
+        except FedcganError as error:
+            _say(f"{error.code}: {error.message}")
+
+    def _settle(self, member: Member) -> None:
+        key = member.node_key or ""
+        if member.state == "admitted" and self._nodes.number(key) is None:
+            self._nodes.keep(key, self._link.register(member.name, key))
+            _say(f"{member.name} may connect")
+        elif member.state == "revoked" and (number := self._nodes.number(key)) is not None:
+            self._link.unregister(number)
+            self._nodes.drop(key)
+            _say(f"{member.name} is shut out")
+
+    def _meet(self, members: list[Member]) -> None:
+        """Start one rehearsal with a member that came online, unless a run goes on."""
+        if any(RunFolder(path.parent).is_conducted() for path in self._folders()):
+            return
+        online = self._link.online()
+        for member in members:
+            since = online.get(self._nodes.number(member.node_key or "") or 0)
+            if member.state == "admitted" and since and self._rehearsed.get(member.name) != since:
+                self._rehearsed[member.name] = since
+                self._begin(member)
+                return
+
+    def _begin(self, member: Member) -> None:
+        folder = self._federation.folder / "flower" / "rehearsals" / member.name
+        plan = rehearsal_plan(self._federation, member, folder)
+        conditions = Conditions(
+            nodes={member.name: node_digest(member.node_key or "")},
+            identity=str((self._federation.folder / "identity.key").absolute()),
+            answer_seconds=_ANSWER,
+            approval_seconds=_PATIENCE,
+            return_seconds=_PATIENCE,
+        )
+        run = RunFolder.made(folder, plan, self._federation.schema, conditions)
+        run.number(self._link.start_run(run.folder))
+        _say(f"{member.name} is online; rehearsing with it, on made-up records")
+
+    def _folders(self) -> list[Path]:
+        flower = self._federation.folder / "flower"
+        found = [*(self._federation.folder / "runs").glob("*/plan.json")]
+        return [*found, *flower.glob("rehearsals/*/plan.json")]
+
+
+def _say(text: str) -> None:
+    messages.print(text, highlight=False, soft_wrap=True)
