@@ -19,6 +19,7 @@ from common.records import Records
 from common.schema import Schema, TableSchema
 from common.states import MeasureState
 
+from .device import Device
 from .gradient import sum_of_clipped_grads
 from .training import train_locally
 
@@ -35,25 +36,30 @@ class Task:
     run: Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]
 
 
-def task(step: str, plan: Plan) -> Task:
-    """The task of a step of this plan, or of another attempt at it. Raises MalformedMessageError."""
+def task(step: str, plan: Plan, device: Device | None = None) -> Task:
+    """The task of a step of this plan, or of another attempt at it. Raises MalformedMessageError.
+
+    device: where gradients are computed; a GPU if there is one, unless given
+    """
     planned, number = attempted(step)
     if number > MOST_ATTEMPTS:
         raise MalformedMessageError(f"a step is tried {MOST_ATTEMPTS} times at most")
     if (mechanism := plan.steps.get(planned)) is None:
         raise MalformedMessageError(f"the plan has no step {step!r}")
-    return Task(planned, mechanism, _work(planned, plan))
+    return Task(planned, mechanism, _work(planned, plan, device))
 
 
-def _work(step: str, plan: Plan) -> Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]:
+def _work(
+    step: str, plan: Plan, device: Device | None
+) -> Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]:
     if step == COUNT_STEP:
         return count
     if step == MEASURE_STEP:
         return measure
     if isinstance(plan.train, EveryStep):
-        return partial(discriminate, train=plan.train)
+        return partial(discriminate, train=plan.train, device=device)
     assert isinstance(plan.train, Local)
-    return partial(train_locally, train=plan.train)
+    return partial(train_locally, train=plan.train, device=device)
 
 
 def count(records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
@@ -86,7 +92,13 @@ def measure(records: Records, schema: Schema, plan: Plan, state: bytes, receipt:
 
 
 def discriminate(
-    records: Records, schema: Schema, plan: Plan, state: bytes, receipt: Receipt, train: EveryStep
+    records: Records,
+    schema: Schema,
+    plan: Plan,
+    state: bytes,
+    receipt: Receipt,
+    train: EveryStep,
+    device: Device | None = None,
 ) -> PrivateUpdate:
     """The sum of clipped gradients over a Poisson sample of records, with a share of integer noise.
 
@@ -94,6 +106,7 @@ def discriminate(
     clipping norms; sampling and noise come from a CSPRNG.
     """
     random = Csprng()
-    exact = sum_of_clipped_grads(records.sampled(train.sample_rate, random), schema, plan, state, train)
+    sampled = records.sampled(train.sample_rate, random)
+    exact = sum_of_clipped_grads(sampled, schema, plan, state, train, device)
     encoding = gradient_encoding(schema, plan, train)
     return PrivateUpdate(encoding.grid.to_integers(exact, random), receipt)

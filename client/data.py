@@ -24,10 +24,7 @@ def load_records(path: Path, schema: Schema, plan: Plan, *, allow_identified: bo
     allow_identified: take images and signals whose files carry somebody's identity, too
     Raises DataError's kinds; TooFew- and TooManyRecordsError do not say how many.
     """
-    if isinstance(schema, ArraySchema):
-        records = _arrays(path, schema, allow_identified)
-    else:
-        records = _table(path, schema)
+    records = read_records(path, schema, allow_identified=allow_identified)
     what = "subjects" if schema.subject else "records"
     if records.units < plan.min_records:
         raise TooFewRecordsError(
@@ -40,6 +37,13 @@ def load_records(path: Path, schema: Schema, plan: Plan, *, allow_identified: bo
             hint="join a plan with a larger max_records, or bring fewer records",
         )
     return records
+
+
+def read_records(path: Path, schema: Schema, *, allow_identified: bool) -> Records:
+    """The same, however many they are. Raises DataError's kinds."""
+    if isinstance(schema, ArraySchema):
+        return _arrays(path, schema, allow_identified)
+    return _table(path, schema)
 
 
 def _table(path: Path, schema: Schema) -> Records:

@@ -212,14 +212,15 @@ class Keys:
         return {name: KeyCommitted.from_bytes(body).commitment for name, body in bodies.items()}
 
     def _verified(self, raw: list[bytes], kind: str, expected: list[str]) -> dict[str, bytes]:
-        bodies = {}
+        bodies, plan = {}, self.plan.hash  # of the whole roster: not once for each site of it
+        identities = {site.name: site.identity for site in self.plan.federation.sites}
         for one in raw:
             frame = frames.read(one, _RELAY_LIMIT)
             sender = frame.header.sender
-            identity = self.plan.federation.identity_of(sender)
+            identity = identities.get(sender)
             if identity is None or frame.header.kind != kind:
                 raise SignatureError("a relayed message is not from the roster")
-            frames.check(frame, identity, plan=self.plan.hash, sender=sender)
+            frames.check(frame, identity, plan=plan, sender=sender)
             bodies[sender] = frame.body
         if set(bodies) != set(expected):
             raise NotEnoughSitesError(

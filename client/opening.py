@@ -75,13 +75,14 @@ def _check_summands(seals: list[bytes], step: str, plan: Plan, answers: Answers)
     kind = KeyConfirmed.kind if step == PROOF_STEP else Contribution.kind
     own = (KeyConfirm.kind if step == PROOF_STEP else Contribute.kind, step)
     senders: list[str] = []
+    plan_hash = plan.hash  # of the whole roster: not once for each site of it
     for raw in seals:
         seal = frames.read(raw, _SEAL_LIMIT)
         header = seal.header
         identity = plan.federation.identity_of(header.sender)
         if identity is None or (header.kind, header.step) != (kind, step):
             raise SignatureError("a summand is not a contribution of the roster to this step")
-        frames.check(seal, identity, plan=plan.hash, sender=header.sender, with_body=False)
+        frames.check(seal, identity, plan=plan_hash, sender=header.sender, with_body=False)
         if header.sender in senders:
             raise CountedTwiceError(f"{header.sender} is counted twice in one sum")
         senders.append(header.sender)

@@ -22,10 +22,10 @@ from common.errors import (
 )
 from common.plan import Plan
 from common.records import Records
-from common.schema import ArraySchema, Schema, TableSchema
+from common.schema import Schema, TableSchema
 
 from . import machine_checks, standing
-from .data import _arrays, _table
+from .data import read_records
 from .finding import Finding
 from .membership import Membership
 from .plain_text import plain
@@ -114,7 +114,7 @@ class Preflight:
         folder, identity = self._folder, self._folder / "identity.key"
         if not identity.exists():
             return Finding.failed("secrets", f"there is no {identity}", "restore it from a backup")
-        patterns = ("*.key", "*.json", "outbox*.jsonl", "runs/*/**/*", "rehearsals/*/**/*")
+        patterns = ("*.key", "membership.json", "outbox*.jsonl", "runs/*/**/*", "rehearsals/*/**/*")
         files = [path for pattern in patterns for path in folder.glob(pattern)]
         secret = [path for path in files if path.is_file() and not path.is_symlink()]
         for path in (folder, *secret):
@@ -136,9 +136,7 @@ class Preflight:
         schema, path = self.schema, self.records or self.site.records
         if schema is None:
             return None
-        if isinstance(schema, ArraySchema):
-            return _arrays(path, schema, self.site.policy.allow_identified)
-        return _table(path, schema)
+        return read_records(path, schema, allow_identified=self.site.policy.allow_identified)
 
     def _schema(self) -> Finding:
         if self.plan is not None and self.schema is not None and self.plan.schema_hash != self.schema.hash:

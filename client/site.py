@@ -34,6 +34,7 @@ class Policy(BaseModel):
 
     records: CSV or Parquet file, relative to the site's folder
     allow_identified: take DICOM and EDF files that carry somebody's identity, which is never read
+    device: on which gradients are computed: auto (a GPU if there is one), cpu, cuda, cuda:1, …
     dataset: a name for these records that nothing else has, 32 hexadecimal digits; the ledger bears it
     epsilon_cap, delta: the most that all runs together may spend on these records
     """
@@ -42,6 +43,7 @@ class Policy(BaseModel):
     records: str
     dataset: str = Field(pattern=r"^[0-9a-f]{32}$")
     allow_identified: bool = False
+    device: str = "auto"
     epsilon_cap: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
 
@@ -49,6 +51,14 @@ class Policy(BaseModel):
     def cap(self) -> Cap:
         """The cap as the ledger takes it."""
         return Cap(epsilon=self.epsilon_cap, delta=self.delta)
+
+
+class _Line(logging.FileHandler):
+    """Keeps no file open: a simulation has hundreds of sites in one process."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        self.close()
 
 
 class Site:
@@ -149,7 +159,7 @@ class Site:
         logger.propagate = False
         logger.setLevel(logging.INFO)
         if not logger.handlers:
-            handler = logging.FileHandler(self.folder / "site.log", delay=True)
+            handler = _Line(self.folder / "site.log", delay=True)
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             logger.addHandler(handler)
         return logger

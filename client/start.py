@@ -26,14 +26,15 @@ _QUIET = {
 }
 
 
-def start(folder: Path, same_user: bool) -> None:
+def start(folder: Path, same_user: bool, programs: Path | None = None) -> None:
     """Run both until SIGTERM or SIGINT; what dies is started again.
 
     same_user: that the courier may have the vault's rights: whatever the coordinator sends then reads records
+    programs: folder of the courier's ``flower-supernode``, if its environment is another one than ours
     Raises NotJoinedError; ConfigError if the two are one user and that was not allowed, or if they are two
     and we are not root.
     """
-    site = _supervised(folder, same_user)
+    site = _supervised(folder, same_user, programs)
     _say(
         f"{folder.absolute().name}: vault and courier are running; logs: {folder}/site.log, courier.log; "
         "Ctrl-C ends both"
@@ -41,13 +42,13 @@ def start(folder: Path, same_user: bool) -> None:
     site.run()
 
 
-def dry_run(folder: Path, same_user: bool, patience: float) -> Rehearsed:
+def dry_run(folder: Path, same_user: bool, patience: float, programs: Path | None = None) -> Rehearsed:
     """Run both until a rehearsal with the coordinator is over: the whole protocol, on made-up records.
 
     Raises as ``start``; RehearsalError if none is over in ``patience`` seconds, StorageError if the site is
     at work already: then it rehearses whenever its courier has connected.
     """
-    site, before = _supervised(folder, same_user), set(rehearsals(folder))
+    site, before = _supervised(folder, same_user, programs), set(rehearsals(folder))
     with alone(folder):
         pass
     deadline = time.monotonic() + patience
@@ -63,12 +64,12 @@ def dry_run(folder: Path, same_user: bool, patience: float) -> Rehearsed:
     if not found:
         raise RehearsalError(
             "no rehearsal was over in time",
-            hint=f"does the coordinator run 'fedcgan federation start'? {folder}/site.log, {folder}/courier.log",
+            hint=f"does the coordinator run 'fedcgan federation start'? See {folder}/site.log, courier.log",
         )
     return found[0]
 
 
-def _supervised(folder: Path, same_user: bool) -> Supervisor:
+def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervisor:
     membership, courier = Membership.load(folder), courier_folder(folder)
     vault_owner, courier_owner = _owner(folder), _owner(courier / "flower")
     if vault_owner.user == courier_owner.user and not same_user:
@@ -83,11 +84,9 @@ def _supervised(folder: Path, same_user: bool) -> Supervisor:
         )
     ours = Owner.ours()
     vault = _vault(folder, None if vault_owner == ours else vault_owner)
-    programs = [
-        vault,
-        _courier(courier, folder / "courier.log", None if courier_owner == ours else courier_owner),
-    ]
-    return Supervisor(programs, lambda text: _say(f"{membership.site}: {text}"))
+    rights = None if courier_owner == ours else courier_owner
+    carrier = _courier(courier, folder / "courier.log", rights, programs)
+    return Supervisor([vault, carrier], lambda text: _say(f"{membership.site}: {text}"))
 
 
 def serve_vault(folder: Path) -> None:
@@ -99,8 +98,8 @@ def serve_vault(folder: Path) -> None:
 
 
 def become_courier(courier: Path) -> None:
-    """Turn this process into the SuperNode of the site whose courier's folder this is. Raises NotJoinedError."""
-    program = _courier(courier, courier / "unused", None)
+    """Turn this process into the SuperNode of the site with this courier's folder. Raises NotJoinedError."""
+    program = _courier(courier, courier / "unused", None, None)
     os.chdir(program.folder)
     os.execve(program.command[0], program.command, dict(program.environment))  # noqa: S606 (no shell)
 
@@ -122,10 +121,11 @@ def _vault(folder: Path, owner: Owner | None) -> Program:
     )
 
 
-def _courier(courier: Path, log: Path, owner: Owner | None) -> Program:
+def _courier(courier: Path, log: Path, owner: Owner | None, programs: Path | None) -> Program:
     """The SuperNode. Of the environment it gets a path and no more."""
     courier = courier.absolute()
-    flower, programs = courier / "flower", Path(sys.executable).parent
+    flower = courier / "flower"
+    programs = programs.absolute() if programs else Path(sys.executable).parent
     try:
         address = (flower / "address").read_text("ascii").strip()
     except (OSError, ValueError) as error:
@@ -147,6 +147,7 @@ def _courier(courier: Path, log: Path, owner: Owner | None) -> Program:
             "HOME": str(flower),
             "FLWR_HOME": str(home),
             "OMP_NUM_THREADS": "1",
+            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
             **_QUIET,
         },
         folder=flower,

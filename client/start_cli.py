@@ -15,30 +15,36 @@ SameUser = Annotated[
         "--same-user", help="Let the courier have the vault's rights: for tests, not for real records."
     ),
 ]
+Programs = Annotated[
+    Path | None,
+    typer.Option("--courier-programs", help="Where flower-supernode is, if in an environment of its own."),
+]
 
 
 def start(
     folder: Annotated[Path, typer.Argument(help="The site's folder.")],
     same_user: SameUser = False,
+    programs: Programs = None,
 ) -> None:
     """Run the vault, and a SuperNode that carries messages to it, until it is ended."""
     from .start import start as keep
 
-    keep(folder, same_user)
+    keep(folder, same_user, programs)
 
 
 def dry_run(
     folder: Annotated[Path, typer.Argument(help="The site's folder.")],
     same_user: SameUser = False,
+    programs: Programs = None,
     wait: Annotated[int, typer.Option(min=10, help="Seconds.")] = 900,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
-    """The whole protocol with the real coordinator, on made-up records; no record is read, nothing charged."""
+    """The whole protocol with the real coordinator, on made-up records: none is read, nothing charged."""
     from dataclasses import asdict
 
     from .start import dry_run as rehearse
 
-    done = rehearse(folder, same_user, wait)
+    done = rehearse(folder, same_user, wait, programs)
     text = f"rehearsed plan {done.plan[:12]} with the coordinator: {', '.join(done.steps)}; all is ready"
     print_result(asdict(done), as_json, lambda: output.print(text, highlight=False, soft_wrap=True))
 

@@ -50,6 +50,7 @@ from common.schema import Schema
 from . import admission, contribution, opening, outcomes, standing
 from .answers import Answers
 from .data import load_records
+from .device import Device
 from .enrolment import Keys
 from .outbox import NAME_KIND, Outbox
 from .protection import encrypt_update
@@ -82,7 +83,8 @@ class Vault:
         self._records: dict[str, Records] = {}
 
     def handle(self, raw: bytes) -> bytes:
-        """Answer one message; a refusal is an answer, too. Raises OutboxError: then nothing may leave."""
+        """Answer one message; a refusal is an answer, too. Raises OutboxError or OSError:
+        then nothing may leave."""
         plan, step = "", ""
         try:
             frame = frames.read(raw, LARGEST)
@@ -92,6 +94,9 @@ class Vault:
             with self.site.locked():
                 standing.check(self.site.folder)
                 reply = self._answer(frame, raw)
+                standing.check(self.site.folder)  # the steward may have said stop meanwhile
+                if frame.header.kind != Propose.kind:
+                    self.site.approved(frame.header.plan)
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
             self.site.log.warning("%s %s", error.message, error.hint)
@@ -200,7 +205,7 @@ class Vault:
         return load_records(self.site.records, schema, plan, allow_identified=allowed)
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
-        task = contribution.task(step, plan)
+        task = contribution.task(step, plan, Device.of(self.site.policy.device))
         if Answers(keys.folder).opened(step):
             raise AlreadyOpenedError(f"step {step!r} was opened without us, it takes no contribution now")
         schema, records = self._load(plan, keys.folder)

@@ -17,7 +17,7 @@ SIDES = {
     "site": "client.cli",
     "federation": "server.federation_cli",
     "bench": "common.bench.cli",
-    "plan": "server.plan_cli",
+    "plan": "common.bench.plan",
 }
 
 

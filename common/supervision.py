@@ -85,6 +85,7 @@ class Supervisor:
         now, program = time.monotonic(), one.program
         if one.process is not None and (code := one.process.poll()) is not None:
             self.said(f"{program.name} ended ({_how(code)}), it is started again; {program.log}")
+            _signal(one.process, signal.SIGKILL)  # what it left behind would hold its port
             one.process, one.not_before = None, now + _PAUSE
         if (
             one.process is None

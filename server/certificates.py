@@ -97,7 +97,7 @@ class Certificates:
             raise FederationError("the server's certificate is not that of its key", hint=renew)
         if not valid_at(certificate, now):
             raise FederationError(
-                f"the server's certificate is not valid now, but until {certificate.not_valid_after_utc:%Y-%m-%d}",
+                f"its certificate is not valid now, but until {certificate.not_valid_after_utc:%Y-%m-%d}",
                 hint=renew,
             )
         return certificate

@@ -27,6 +27,7 @@ from .aggregation import SecureSum
 from .asking import Asking, Replies
 
 _ATTESTED_LIMIT = 4096
+_TOGETHER = 32  # sites whose boxes, megabytes for each, are on their way at once
 
 
 def enrol(asking: Asking, schema: Schema) -> list[bytes]:
@@ -51,16 +52,21 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> l
         if set(deal.boxes) != set(plan.federation.names):
             raise MalformedMessageError(f"{dealer} did not deal to every site")
     pieces = {site: deal.piece for site, deal in dealt.items()}
-    requests: dict[str, Message] = {
-        site: KeyConfirm(
-            enrolled=enrolled,
-            committed=committed,
-            pieces=pieces,
-            boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()},
-        )
-        for site in plan.federation.names
-    }
-    confirmed = asking(PROOF_STEP, requests, KeyConfirmed.kind)
+    confirmed = Replies({}, {})
+    names = plan.federation.names
+    for start in range(0, len(names), _TOGETHER):
+        requests: dict[str, Message] = {
+            site: KeyConfirm(
+                enrolled=enrolled,
+                committed=committed,
+                pieces=pieces,
+                boxes={dealer: deal.boxes[site] for dealer, deal in dealt.items()},
+            )
+            for site in names[start : start + _TOGETHER]
+        }
+        replies = asking(PROOF_STEP, requests, KeyConfirmed.kind)
+        confirmed.good.update(replies.good)
+        confirmed.bad.update(replies.bad)
     confirmed.require(plan.federation.names)
     return _prove(plan, secure_sum, confirmed)
 

@@ -57,15 +57,16 @@ class Settings(BaseModel):
     """federation.toml.
 
     address: ``host:port`` that sites connect to; link_port: of SuperLink, on 127.0.0.1;
-    edge: what stands before SuperLink and lets sites' calls through and no others. ``none`` is for a
-    federation on one machine: whoever reaches SuperLink itself can start runs
+    edge: what stands before SuperLink and lets sites' calls through and no others: ``nginx``, started with
+    it; ``external``, the same in a container or service of its own; ``none`` for a federation on one machine:
+    whoever reaches SuperLink itself can start runs
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: Name
     address: Address
     link_port: int = Field(ge=1, le=65535)
-    edge: Literal["nginx", "none"]
+    edge: Literal["nginx", "external", "none"]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

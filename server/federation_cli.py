@@ -34,7 +34,10 @@ def init(
     address: Annotated[str, typer.Option(help="host:port that sites connect to.")],
     schema: Annotated[Path, typer.Option(help="The agreed schema, TOML.")],
     edge: Annotated[
-        str, typer.Option(help="nginx, or none: then only this machine itself can take part.")
+        str,
+        typer.Option(
+            help="nginx; external, if it is started elsewhere; none: only this machine itself can take part."
+        ),
     ] = "nginx",
     link_port: Annotated[
         int | None, typer.Option("--link-port", help="SuperLink's port on this machine (18000).")

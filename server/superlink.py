@@ -1,4 +1,4 @@
-"""Flower's side of a federation: SuperLink on loopback, the edge before it, and the command line that asks it.
+"""Flower's side of a federation: SuperLink on loopback, the edge before it, and who asks it.
 
 SuperLink 1.41 serves everything on one port, and whoever reaches that port starts runs. So it listens on
 127.0.0.1 alone, in process isolation, where ServerApps are started by a SuperExec that knows a secret; sites
@@ -118,7 +118,7 @@ class SuperLink:
         shutil.copyfile(APPLICATION / "client" / "courier.py", app / f"{_COURIER}.py")
 
     def start_run(self, folder: Path) -> int:
-        """Start a ServerApp for the run in ``folder``. Returns Flower's number of it. Raises SuperLinkError."""
+        """Start a ServerApp for the run in ``folder``. Returns Flower's number. Raises SuperLinkError."""
         app = str(self._flower / "fedcgan")
         setting = f'run-dir="{folder.absolute()}"'
         return int(self._ask("run", app, _HERE, "-c", setting)["run-id"])

@@ -1,16 +1,26 @@
-"""``fedcgan plan estimate``: what a plan costs, before anybody starts."""
+"""``fedcgan plan ...``: plans, before anybody starts."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ..terminal import output, print_result
+from ..terminal import guarded, output, print_result
+
+app = typer.Typer(
+    name="fedcgan plan",
+    help="Plans, before anybody starts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
+@app.command()
 def estimate(
     config: Annotated[Path, typer.Argument(help="TOML file of simulate, or the plan.json of a run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
@@ -34,3 +44,42 @@ def estimate(
         output.print(table)
 
     print_result(result, as_json, show)
+
+
+@app.command()
+def new(
+    config: Annotated[Path, typer.Argument(help="TOML file of a run, or of a simulation to be made real.")],
+    federation: Annotated[Path, typer.Option("--federation", help="The federation's folder.")] = Path(),
+    sites: Annotated[
+        list[str] | None, typer.Option("--site", help="A member that takes part; all if none is named.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where it goes (NAME.plan.json).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """Make a plan for the members of a federation; its sites approve it by its hash."""
+    from ..run_config import load_run
+    from ..tables import write_whole
+
+    wanted = load_run(config)
+    folder = import_module("server.federation").FederationFolder.open(federation)  # by name: it is a side
+    plan = import_module("server.planned").planned(folder, wanted, sites)
+    path = out or Path(f"{wanted.name}.plan.json")
+    write_whole(path, lambda temporary: temporary.write_bytes(plan.to_json()))
+    data = {"plan": plan.hash, "path": str(path), "sites": plan.federation.names}
+
+    def human() -> None:
+        output.print(f"{path}: plan {plan.hash}", highlight=False, soft_wrap=True)
+        output.print(
+            f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g}, {plan.privacy.unit}; "
+            f"{', '.join(plan.federation.names)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        output.print(f"next   fedcgan run {path} --federation {federation}", highlight=False, soft_wrap=True)
+
+    print_result(data, as_json, human)
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    return guarded(app)

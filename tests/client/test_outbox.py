@@ -1,4 +1,4 @@
-"""The list of what left: durable before the bytes leave, whole over crashes and processes, silent on content."""
+"""The list of what left: durable before the bytes leave, whole over crashes, silent on content."""
 
 import hashlib
 import os

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 
 import pytest
 
@@ -90,10 +91,8 @@ def test_a_crash_while_an_approval_is_taken_back_never_leaves_a_yes_after_a_no(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", dying)
-        try:
+        with suppress(KeyboardInterrupt):
             proposals.refuse(one.hash, "we left")
-        except KeyboardInterrupt:
-            pass
     left = proposals.standing(one.hash)
     acted = (proposals.folder / "approved" / f"{one.hash}.json").exists()
     assert left in ("approved", "pending", "refused")

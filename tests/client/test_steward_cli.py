@@ -7,15 +7,18 @@ import shutil
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from client import standing
 from client.membership import Membership
 from client.outbox import Outbox
 from client.proposals import Proposals
 from client.site import Site
+from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, PausedError, WithdrawnError
 from common.plan import Party
@@ -104,18 +107,19 @@ def test_a_plan_for_others_cannot_be_approved(template, site):
 
 
 def test_a_plan_of_another_coordinator_cannot_be_approved(template, site, proposed):
+    node_key = node_key_line(ec.generate_private_key(ec.SECP384R1()).public_key())
+
     def join(coordinator: Party) -> None:
-        membership = Membership.model_construct(
-            version=1,
+        membership = Membership(
             federation="toy",
             site=SITE,
             address="127.0.0.1:8443",
             coordinator=coordinator,
             schema_hash=template.schema.hash,
-            node_key=NODE_KEY,
-            joined="2027-01-01T00:00:00Z",
+            node_key=node_key,
+            joined=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        write_secret(site / "membership.json", membership.model_dump_json(warnings=False).encode())
+        write_secret(site / "membership.json", membership.model_dump_json().encode())
 
     join(Party(name="coordinator", identity="6" * 64))
     assert "another coordinator" in data("approve", site, proposed.hash, code=2)["message"]
@@ -123,10 +127,9 @@ def test_a_plan_of_another_coordinator_cannot_be_approved(template, site, propos
     assert data("approve", site, proposed.hash)["standing"] == "approved"
 
 
-NODE_KEY = "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBKqHyiKLjrEfo3g61MR0"
-
-
 def test_the_outbox_is_filtered_and_added_up(site):
+    for path in site.glob("outbox*.jsonl"):  # of the ceremony
+        path.unlink()
     outbox = Outbox(site)
     for plan, size in (("a" * 64, 10), ("b" * 64, 2000)):
         outbox.note(b"x" * size, kind="contribution", plan=plan, step="count")
@@ -184,6 +187,7 @@ def test_withdrawing_removes_every_key_and_nothing_else(template, site):
     before = {path for path in site.rglob("*") if path.is_file()}
     keys = {path for path in before if path.parent == run and ".key" in path.name}
     assert {"share.key", "group.key", "pairs.key", "agreement.key", "piece.key"} <= {k.name for k in keys}
+    assert {"schema.json", "ledger.jsonl", "outbox.jsonl"} <= {path.name for path in before}
     removed = data("withdraw", site, "--reason", "we leave", "--yes")["removed"]
     assert {site / path for path in removed} == keys
     after = {path for path in site.rglob("*") if path.is_file()}

@@ -274,7 +274,7 @@ def test_two_pods_prepare_what_join_made_and_a_later_start_changes_nothing():
             volume.mkdir()
             os.chown(volume, 0, 10002)
             volume.chmod(0o2775)
-        for secret, content in (("site-secret", "north"), ("courier-secret", "flower")):
+        for secret, content in (("vault-secret", "north"), ("courier-secret", "flower")):
             (folder / secret).mkdir()
             packed(folder / secret, content)
             (folder / secret / "folder.tar").chmod(0o644)
@@ -290,7 +290,12 @@ def test_two_pods_prepare_what_join_made_and_a_later_start_changes_nothing():
 
         for content in ("first", "what was written since"):
             both = [prepare("courier", 10002), prepare("vault", 10001)]  # either may be first
-            assert [one.wait() for one in both] == [0, 0]
+            try:  # each waits for the other: one that fails must not keep the test
+                assert [one.wait(60) for one in both[::-1]] == [0, 0]
+            finally:
+                for one in both:
+                    one.kill()
+                    one.wait()
             site, courier = volumes["site"] / "north", volumes["courier"] / "north.courier"
             for path, owner, rights in (
                 (site, 10001, 0o700),

@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import typer
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from client import join_cli
+from client import cli as site_cli
 from client.membership import Membership
 from common.authority import node_key_line, read_authority
 from common.crypto.identity import Identity
@@ -21,7 +20,6 @@ from common.fingerprint import fingerprint
 from common.join_reply import JoinReply
 from common.kit import KitFile, new_pin
 from common.plan import Party
-from common.terminal import guarded
 from server import federation_cli
 from server.federation import FederationFolder, Settings
 from tests import toy
@@ -54,13 +52,10 @@ def new_identity() -> Identity:
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Run a command line as a person would: (exit code, its envelope's data or error)."""
-    site = typer.Typer()
-    site.command("join")(join_cli.join)
-    site.command("nothing")(lambda: None)  # with one command typer would want no name
 
     def run(side, *arguments):
         monkeypatch.setattr(sys, "argv", ["fedcgan", *map(str, arguments), "--json"])
-        code = federation_cli.main() if side == "federation" else guarded(site)
+        code = federation_cli.main() if side == "federation" else site_cli.main()
         envelope = json.loads(capsys.readouterr().out)
         return code, envelope.get("data") or envelope["error"]
 
