@@ -205,7 +205,8 @@ class Vault:
         return load_records(self.site.records, schema, plan, allow_identified=allowed)
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
-        task = contribution.task(step, plan, Device.of(self.site.policy.device))
+        device = Device.of("auto" if plan.rehearsal else self.site.policy.device)
+        task = contribution.task(step, plan, device)
         if Answers(keys.folder).opened(step):
             raise AlreadyOpenedError(f"step {step!r} was opened without us, it takes no contribution now")
         schema, records = self._load(plan, keys.folder)

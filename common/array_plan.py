@@ -27,7 +27,7 @@ _RECIPES = {
     ("image", "cpu"): _Recipe(
         {"latent": 64, "generator_hidden": (256, 256), "generator_width": 256, "discriminator_width": 16},
         {"coefficients": 14, "plain": 1500, "windowed": 1500, "fit_batch": 48},
-        steps=3000,
+        steps=2000,
         rate=5e-3,
     ),
     ("signal", "cpu"): _Recipe(
