@@ -30,7 +30,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
-	$(INSTALL) --editable '.[dev,ray]'
+	$(INSTALL) --editable '.[dev,ray,charts]'
 	touch $@
 
 clean:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -184,9 +185,11 @@ def test_old_tls_and_clear_text_are_refused(folder, port):
 def test_what_is_refused_is_written_down_without_headers(folder, upstream, port):
     secret = "flwr-task-token: not-for-the-log\r\n"
     exchange(folder, port, post("/v1/control/start-run?seen", more=secret, body="not-for-the-log"))
-    log = (folder / "edge.log").read_text()
-    assert "403 " in log
-    assert '"POST /v1/control/start-run?seen HTTP/1.1"' in log
+    line, deadline = '"POST /v1/control/start-run?seen HTTP/1.1"', time.monotonic() + 30.0
+    while line not in (log := (folder / "edge.log").read_text()):  # written after the answer was sent
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
+    assert " 403 " in log
     assert "not-for-the-log" not in log
     assert '"POST /v1/fleet/get-fab HTTP/1.1"' not in log
 
