@@ -62,7 +62,9 @@ def _who(plan: Plan, site: str) -> Part:
     federation = plan.federation
     said = [
         f"Coordinator: {federation.coordinator.name} (key {federation.coordinator.identity[:16]}…).",
-        f"{len(federation.sites)} sites take part: {', '.join(federation.names)}.",
+        f"{len(federation.sites)} sites take part, each with its key: "
+        + ", ".join(f"{party.name} ({party.identity[:16]}…)" for party in federation.sites)
+        + ". Only the coordinator's word ties names to keys: ask the others whether these are theirs.",
         f"At least {federation.min_contributors} of them must contribute to a sum before it may be opened.",
         f"A site must hold at least {plan.min_records:,} and at most {plan.max_records:,} {_noun(plan)}s. A "
         "refusal says that it holds fewer or more, never how many.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import asdict
@@ -265,12 +266,18 @@ def check(
 
 
 def site_in(folder: Path) -> Site:
-    """The site in a folder that has one, nothing made. Raises ConfigError."""
+    """The site in a folder that has one, nothing made. Raises ConfigError; also for another user than its
+    owner, even root: what root makes there the vault could not change."""
     from .site import Site
 
     folder = folder.absolute()
     if not (folder / "policy.toml").exists():
         raise ConfigError(f"there is no site in {folder}", hint="fedcgan site join KIT makes one")
+    if (owner := folder.stat().st_uid) != os.geteuid():
+        raise ConfigError(
+            f"{folder} belongs to user {owner}, whose vault could not change what we make there",
+            hint=f"sudo -u '#{owner}' fedcgan site ...",
+        )
     return Site(folder)
 
 

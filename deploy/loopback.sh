@@ -42,7 +42,11 @@ trap 'exit 130' INT TERM
 
 show() {
     echo
-    echo "\$ $*"
+    line='$'
+    for word in "$@"; do
+        case $word in *" "*) line="$line '$word'" ;; *) line="$line $word" ;; esac
+    done
+    echo "$line"
     "$@"
 }
 

@@ -23,8 +23,8 @@ from .run_cli import resume, status, stop, watch
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
-    epilog="Also: fedcgan plan ... (what it will cost), fedcgan site ... (what a data steward needs), "
-    "fedcgan bench ... (measurements).",
+    epilog="Also: fedcgan federation ... (a real one), fedcgan plan ... (plans, what they cost), "
+    "fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -354,3 +355,20 @@ def test_the_command_says_all_and_ends_as_the_first_failure(template, site):
 
 def test_the_first_failure_decides():
     assert first_failure([]) == ""
+
+
+def test_records_that_everybody_can_read_are_a_warning(site):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(site / "records.parquet", folder)
+        records = folder / "records.parquet"
+        records.chmod(0o644)
+        found = {}
+        for mode in (0o700, 0o755):
+            folder.chmod(mode)
+            (found[mode],) = [
+                f for f in Preflight.of(site, records=records).findings() if f.check == "secrets"
+            ]
+    assert found[0o700].verdict == "ok"
+    assert found[0o755].verdict == "warning"
+    assert "can be read by every user" in found[0o755].sentence

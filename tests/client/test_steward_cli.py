@@ -18,6 +18,7 @@ from client.membership import Membership
 from client.outbox import Outbox
 from client.proposals import Proposals
 from client.site import Site
+from client.steward_cli import site_in
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, PausedError, WithdrawnError
@@ -249,3 +250,12 @@ def _closed_logs():
         if name.startswith("fedcgan.site."):
             for handler in logging.getLogger(name).handlers:
                 handler.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user than the folder's owner")
+def test_root_changes_nothing_in_a_folder_of_another_user(site):
+    os.chown(site, 12345, 12345)
+    with pytest.raises(ConfigError, match="belongs to user 12345"):
+        site_in(site)
+    os.chown(site, 0, 0)
+    assert site_in(site).name == SITE
