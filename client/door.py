@@ -3,7 +3,8 @@
 Version 1. A caller says GREETING and then one request after the other: the length of a frame (8 bytes,
 big-endian) and the frame; the answer has the same form. An empty frame asks for the site's name. A caller
 that says anything else, or stops in the middle, is shut out; so is every user but the vault's and the
-courier's. One message is in memory at a time.
+courier's. One message is in memory at a time, and who asks for ever is slowed down: each message leaves
+lines in the site's log and outbox, which must not fill its disk.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.errors import OutboxError, StorageError
 from common.protocol.messages import LARGEST
 
-from .vault import Vault
+if TYPE_CHECKING:  # a supervisor needs no vault in its own memory
+    from .vault import Vault
 
 GREETING = b"fedcgan vault 1\n"
 SOCKET = "vault.sock"
@@ -29,6 +33,8 @@ _CREDENTIALS = struct.Struct("3i")
 _CALLERS = 8  # at once; the rest wait at the door
 _PATIENCE = 60.0  # seconds in which a message must have come in, or an answer gone out
 _PIECE = 1 << 20
+_PACE = 0.25  # seconds that lie between two messages in the long run
+_AT_ONCE = 100  # messages that need not wait
 
 
 class Door:
@@ -41,6 +47,7 @@ class Door:
         self._users = users
         self._one_message = threading.Lock()
         self._room = threading.Semaphore(_CALLERS)
+        self._due = float("-inf")
 
     def serve(self) -> None:
         """Until the process ends."""
@@ -67,7 +74,6 @@ class Door:
                 if user not in self._users:
                     log.warning("user %d was turned away at the door", user)
                     return
-                caller.settimeout(_PATIENCE)
                 if _read(caller, len(GREETING)) == GREETING:
                     while self._answer(caller):
                         pass
@@ -79,37 +85,65 @@ class Door:
             self._room.release()
 
     def _answer(self, caller: socket.socket) -> bool:
-        """One message. Whether there was one."""
+        """One message. Whether there was one. Raises OutboxError: then nothing may leave."""
+        caller.settimeout(_PATIENCE)
         head = caller.recv(1)
         if not head:
             return False
         (length,) = _LENGTH.unpack(head + _read(caller, _LENGTH.size - 1))
-        if length > LARGEST:
-            self._vault.site.log.warning("a message of %d bytes was turned away at the door", length)
-            return False
         with self._one_message:
-            raw = _read(caller, length)
-            reply = self._vault.handle(raw) if raw else self._vault.name()
-        caller.sendall(_LENGTH.pack(len(reply)))
-        caller.sendall(reply)
+            self._pace()
+            if length > LARGEST:
+                self._vault.site.log.warning("a message of %d bytes was turned away at the door", length)
+                return False
+            reply = self._reply(_read(caller, length))
+            caller.settimeout(_PATIENCE)  # of the whole answer, in sendall
+            caller.sendall(_LENGTH.pack(len(reply)))
+            caller.sendall(reply)
         return True
+
+    def _reply(self, raw: bytes) -> bytes:
+        try:
+            return self._vault.handle(raw) if raw else self._vault.name()
+        except OSError as error:
+            raise OutboxError(f"the disk: {error.strerror or type(error).__name__}") from error
+
+    def _pace(self) -> None:
+        """Wait until the next message is due."""
+        now = time.monotonic()
+        self._due = max(self._due + _PACE, now - _AT_ONCE * _PACE)
+        time.sleep(max(0.0, self._due - now))
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Be the only vault of the site in ``folder``. Raises StorageError."""
-    with open(folder / ".vault.lock", "w") as file:
+    # root looks, too, before it starts the vault of another user, who then must be able to
+    descriptor = os.open(folder / ".vault.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        owner = folder.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(f"another vault serves {folder}", hint="stop it first") from error
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(caller: socket.socket, length: int) -> bytes:
-    """Exactly so many bytes; memory grows only as they come. Raises EOFError, TimeoutError."""
-    parts = bytearray()
+    """Exactly so many bytes in ``_PATIENCE`` seconds; memory grows only as they come.
+
+    Raises EOFError, TimeoutError.
+    """
+    parts, deadline = bytearray(), time.monotonic() + _PATIENCE
     while len(parts) < length:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        caller.settimeout(left)
         part = caller.recv(min(_PIECE, length - len(parts)))
         if not part:
             raise EOFError

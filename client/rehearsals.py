@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import LedgerError, NotApprovedError
+
 from .site import Site
 
 
@@ -18,11 +20,22 @@ class Rehearsed:
 
 
 def rehearsals(folder: Path) -> list[Rehearsed]:
-    """The rehearsals of a site of which anything is left: usually the last one. Raises LedgerError."""
+    """The rehearsals of a site of which anything is left: usually the last one.
+
+    Changes nothing, as it may not be the vault's user who looks; one that is replaced meanwhile is left out.
+    Raises LedgerError, NotApprovedError if one was altered.
+    """
     site, found = Site(folder), []
     for path in sorted((folder / "rehearsals").glob("*/plan.json")):
-        plan = site.approved(path.parent.name)
-        ledger = site.ledger_of(plan)
-        done = any(line.outcome == "finished" for line in ledger.outcomes())
-        found.append(Rehearsed(plan.hash, done, tuple(charge.step for charge in ledger.entries())))
+        try:
+            plan = site.approved(path.parent.name)
+            ledger = site.ledger_of_rehearsal(plan.hash)
+            begun = ledger.path.exists()
+            done = begun and any(line.outcome == "finished" for line in ledger.outcomes())
+            steps = [charge.step for charge in ledger.entries()] if begun else []
+        except (NotApprovedError, LedgerError, FileNotFoundError):
+            if path.exists():
+                raise
+            continue
+        found.append(Rehearsed(plan.hash, done, tuple(steps)))
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from common.errors import ConfigError, NotApprovedError
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.toml_file import read_model
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Policy(BaseModel):
@@ -100,10 +103,11 @@ class Site:
 
     def approved(self, plan_hash: str) -> Plan:
         """An approved plan. Raises NotApprovedError."""
+        known = _HASH.fullmatch(plan_hash) is not None  # else it is no part of a path
         approved = self.folder / "approved" / f"{plan_hash}.json"
         rehearsed = self.folder / "rehearsals" / plan_hash / "plan.json"
-        path = approved if approved.exists() else rehearsed
-        if len(plan_hash) != 64 or not plan_hash.isalnum() or not path.exists():
+        path = approved if known and approved.exists() else rehearsed
+        if not known or not path.exists():
             raise NotApprovedError(
                 f"plan {plan_hash[:12]} was not approved at this site",
                 hint="a plan runs only where it was approved",
@@ -117,9 +121,13 @@ class Site:
         """The ledger that a plan is charged to: a rehearsal has one of its own. Raises ConfigError."""
         if not plan.rehearsal:
             return self.ledger
-        ledger = Ledger(self.run_folder(plan.hash) / "ledger.jsonl", dataset=plan.hash[:32])
+        ledger = self.ledger_of_rehearsal(plan.hash)
         ledger.create()
         return ledger
+
+    def ledger_of_rehearsal(self, plan_hash: str) -> Ledger:
+        """The ledger of a rehearsal, which may not have been made yet."""
+        return Ledger(self.folder / "rehearsals" / plan_hash / "ledger.jsonl", dataset=plan_hash[:32])
 
     def cap_of(self, plan: Plan) -> Cap:
         """The most that may be spent in that ledger. Raises ConfigError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,6 @@ from .door import SOCKET, Door, alone
 from .membership import Membership, courier_folder
 from .ownership import Owner
 from .rehearsals import Rehearsed, rehearsals
-from .vault import Vault
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -91,17 +89,20 @@ def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervi
 
 def serve_vault(folder: Path) -> None:
     """The vault alone, in this process, until it is ended. Raises NotJoinedError, StorageError."""
+    from .vault import Vault
+
     Membership.load(folder)
     courier = courier_folder(folder)
     users = frozenset({os.geteuid(), _owner(courier / "flower").user})
     Door(Vault(folder), courier, users).serve()
 
 
-def become_courier(courier: Path) -> None:
-    """Turn this process into the SuperNode of the site with this courier's folder. Raises NotJoinedError."""
-    program = _courier(courier, courier / "unused", None, None)
-    os.chdir(program.folder)
-    os.execve(program.command[0], program.command, dict(program.environment))  # noqa: S606 (no shell)
+def keep_courier(courier: Path) -> None:
+    """The SuperNode of the site with this courier's folder, until SIGTERM or SIGINT; it has our output.
+
+    Raises NotJoinedError.
+    """
+    Supervisor([_courier(courier, None, None, None)], _say).run()
 
 
 def _say(text: str) -> None:
@@ -121,7 +122,7 @@ def _vault(folder: Path, owner: Owner | None) -> Program:
     )
 
 
-def _courier(courier: Path, log: Path, owner: Owner | None, programs: Path | None) -> Program:
+def _courier(courier: Path, log: Path | None, owner: Owner | None, programs: Path | None) -> Program:
     """The SuperNode. Of the environment it gets a path and no more."""
     courier = courier.absolute()
     flower = courier / "flower"
@@ -139,9 +140,12 @@ def _courier(courier: Path, log: Path, owner: Owner | None, programs: Path | Non
             *(str(programs / "flower-supernode"), "--superlink", address),
             *("--root-certificates", str(flower / "ca.crt")),
             *("--auth-supernode-private-key", str(flower / "node.key")),
-            *("--host", "127.0.0.1", "--port", str(_free_port())),
+            *("--host", "127.0.0.1"),
             *("--node-config", f'vault="{courier / SOCKET}"'),
         ),
+        port="--port",  # for what SuperNode and its own processes say to each other on this machine
+        child="flower-superexec",  # it starts what carries a message; SuperNode waits for it for ever
+        advice="the coordinator lets it in once it was admitted, and a minute after it was killed",
         environment={
             "PATH": os.pathsep.join((str(programs), os.defpath)),
             "HOME": str(flower),
@@ -168,11 +172,3 @@ def _owner(folder: Path) -> Owner:
 def _threads() -> str:
     """Few are enough for these networks; more wait for each other where several sites share a machine."""
     return os.environ.get("OMP_NUM_THREADS", "1")
-
-
-def _free_port() -> int:
-    """For what SuperNode and its own processes say to each other on this machine."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -58,6 +58,6 @@ def vault(folder: Annotated[Path, typer.Argument(help="The site's folder.")]) ->
 
 def courier(folder: Annotated[Path, typer.Argument(help="The courier's folder, NAME.courier.")]) -> None:
     """Run the SuperNode alone, as a user who cannot read the site's folder."""
-    from .start import become_courier
+    from .start import keep_courier
 
-    become_courier(folder)
+    keep_courier(folder)

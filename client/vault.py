@@ -53,6 +53,7 @@ from .data import load_records
 from .device import Device
 from .enrolment import Keys
 from .outbox import NAME_KIND, Outbox
+from .plain_text import plain
 from .protection import encrypt_update
 from .site import Site
 
@@ -64,6 +65,9 @@ _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another n
     KeyConfirm.kind: PROOF_STEP,
 }
 
+
+_LONGEST = 1000  # letters of a line of the log, which a stranger may have chosen
+_MADE_UP = 1 << 24  # values of a rehearsal, whatever its plan says
 
 _KINDS = {*_STEPS_OF_ENROLMENT, Contribute.kind, Open.kind}
 
@@ -99,7 +103,7 @@ class Vault:
                     self.site.approved(frame.header.plan)
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
-            self.site.log.warning("%s %s", error.message, error.hint)
+            self.site.log.warning("%s", plain(f"{error.message} {error.hint}")[:_LONGEST])
             reply = self._signed(_for_the_wire(error), plan, step)
         except Exception as error:  # what went wrong stays here; its text could quote a record
             self.site.log.error("failed %r: %s", step, _where(error))
@@ -200,7 +204,7 @@ class Vault:
 
     def _read(self, schema: Schema, plan: Plan) -> Records:
         if plan.rehearsal:  # never real ones: nobody approved it
-            return made_up_records(plan, schema)
+            return made_up_records(plan, schema, _MADE_UP)
         allowed = self.site.policy.allow_identified
         return load_records(self.site.records, schema, plan, allow_identified=allowed)
 

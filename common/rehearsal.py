@@ -11,13 +11,23 @@ from .records import Records
 from .schema import ArraySchema, Schema, TableSchema
 
 
-def made_up_records(plan: Plan, schema: Schema) -> Records:
-    """As many records as a site must at least hold, drawn from the schema alone."""
+def made_up_records(plan: Plan, schema: Schema, most_values: int | None = None) -> Records:
+    """As many records as a site must at least hold, drawn from the schema alone.
+
+    most_values: fewer, so that they hold so many values at most
+    """
     random = np.random.default_rng(0)
     if isinstance(schema, TableSchema):
-        codes = [random.integers(0, size, plan.min_records) for size in schema.sizes]
+        count = _fewer(plan.min_records, len(schema.columns), most_values)
+        codes = [random.integers(0, size, count) for size in schema.sizes]
         return Records.of(np.stack(codes, axis=1))
     assert isinstance(schema, ArraySchema)
-    values = random.random((plan.min_records, math.prod(schema.shape)), np.float32)
-    labels = random.integers(0, schema.classes, (plan.min_records, 1)).astype(np.float32)
+    each = math.prod(schema.shape)
+    count = _fewer(plan.min_records, each, most_values)
+    values = random.random((count, each), np.float32)
+    labels = random.integers(0, schema.classes, (count, 1)).astype(np.float32)
     return Records.of(np.concatenate([values, labels], axis=1))
+
+
+def _fewer(count: int, each: int, most_values: int | None) -> int:
+    return count if most_values is None else max(1, min(count, most_values // each))

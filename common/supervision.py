@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 _POLL = 0.2
-_PAUSE = 2.0  # seconds before what died is started again
+_PAUSE = 2.0  # seconds before what died is started again; twice as many each time that it dies soon
+_LONGEST_PAUSE = 10.0
+_SOON = 60.0  # seconds; who lives longer was well
+_LOOK = 2.0  # seconds between two looks at the children of programs
 _FAREWELL = 20.0  # seconds to end by itself
 _LOG_LIMIT = 50_000_000  # bytes of a log file, after which a restart begins a new one
 _PR_SET_PDEATHSIG = 1
@@ -25,18 +30,23 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class Program:
     """What to keep running.
 
-    environment: all of it, nothing is inherited; log: its output; user, group: whose rights it has, ours if
-    None; needs: a file that must exist before it is started
+    environment: all of it, nothing is inherited; log: file of its output, ours if None; user, group: whose
+    rights it has, ours if None; needs: a file that must exist before it is started; port: an option that gets
+    a free port of this machine, another at every start; child: a program that it starts and cannot do
+    without, but does not look after; advice: what people should know when it ends
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
-    log: Path
+    log: Path | None
     user: int | None = None
     group: int | None = None
     needs: Path | None = None
+    port: str | None = None
+    child: str | None = None
+    advice: str = ""
 
 
 @dataclass(slots=True)
@@ -44,7 +54,11 @@ class _Kept:
     program: Program
     process: subprocess.Popen[bytes] | None = None
     not_before: float = 0.0
-    starts: int = 0
+    started: float = 0.0
+    deaths: int = 0  # one soon after the other
+    next_look: float = 0.0
+    had_child: bool = False
+    asked_to_end: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,36 +98,89 @@ class Supervisor:
     def _look_after(self, one: _Kept) -> None:
         now, program = time.monotonic(), one.program
         if one.process is not None and (code := one.process.poll()) is not None:
-            self.said(f"{program.name} ended ({_how(code)}), it is started again; {program.log}")
+            where = "" if program.log is None else f"; {program.log}"
+            advice = f" ({program.advice})" if program.advice else ""
+            self.said(f"{program.name} ended ({_how(code)}), it is started again{advice}{where}")
             _signal(one.process, signal.SIGKILL)  # what it left behind would hold its port
-            one.process, one.not_before = None, now + _PAUSE
+            one.deaths = one.deaths + 1 if now - one.started < _SOON else 1
+            one.process = None
+            one.not_before = now + min(_PAUSE * 2 ** min(one.deaths - 1, 8), _LONGEST_PAUSE)
+        elif one.process is not None and program.child is not None:
+            self._look_at_child(one, one.process, program.child, now)
         if (
             one.process is None
             and now >= one.not_before
             and (program.needs is None or program.needs.exists())
         ):
             one.process = _started(program)
-            one.starts += 1
+            one.started, one.had_child, one.asked_to_end = now, False, None
+
+    def _look_at_child(self, one: _Kept, process: subprocess.Popen[bytes], child: str, now: float) -> None:
+        """Without its child a program does nothing: it must end, to be started again with a new one."""
+        if now < one.next_look:
+            return
+        one.next_look = now + _LOOK
+        if _has_child(process.pid, child):
+            one.had_child = True
+        elif one.had_child and one.asked_to_end is None:
+            self.said(f"{child} of {one.program.name} is gone; both are started again")
+            one.asked_to_end = now
+            _signal(process, signal.SIGTERM)
+        elif one.asked_to_end is not None and now - one.asked_to_end > _FAREWELL:
+            _signal(process, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens at now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 def _started(program: Program) -> subprocess.Popen[bytes]:
+    command = [*program.command, *([program.port, str(free_port())] if program.port else [])]
+    if program.log is None:
+        return _process(program, command, None)
     program.log.parent.mkdir(parents=True, exist_ok=True)
     if program.log.exists() and program.log.stat().st_size > _LOG_LIMIT:
         program.log.replace(program.log.with_name(program.log.name + ".1"))
     with open(program.log, "ab") as log:
-        return subprocess.Popen(  # noqa: S603 (our own programs, no shell)
-            program.command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=program.folder,
-            env=dict(program.environment),
-            user=program.user,
-            group=program.group,
-            extra_groups=None if program.user is None else [],
-            start_new_session=True,
-            preexec_fn=_dies_with_parent,  # noqa: PLW1509 (a supervisor has one thread)
-        )
+        return _process(program, command, log)
+
+
+def _process(program: Program, command: list[str], output: BinaryIO | None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 (our own programs, no shell)
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        cwd=program.folder,
+        env=dict(program.environment),
+        user=program.user,
+        group=program.group,
+        extra_groups=None if program.user is None else [],
+        start_new_session=True,
+        preexec_fn=_dies_with_parent,  # noqa: PLW1509 (a supervisor has one thread)
+    )
+
+
+def _has_child(pid: int, name: str) -> bool:
+    """Whether a process has a child of this name that is alive; where that cannot be known, it has."""
+    if not Path("/proc/self/stat").exists():
+        return True
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+            if (
+                int(parent) == pid
+                and state != "Z"
+                and name.encode() in (path.parent / "cmdline").read_bytes()
+            ):
+                return True
+        except (OSError, ValueError):  # it ended meanwhile
+            continue
+    return False
 
 
 def _dies_with_parent() -> None:

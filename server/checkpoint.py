@@ -38,6 +38,7 @@ _PUBLIC = (
 )
 _ARRAYS = ("counts", "moments", "parameters", "average")
 _OPTIMISER = ("first", "second")
+_VERSION = 1  # of the file; a change of its fields or of what they mean needs another
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
@@ -83,6 +84,11 @@ class Checkpoint:
                 raise ValueError(f"more than {_LIMIT} bytes")
             with safe_open(path, framework="numpy") as file:
                 public: dict[str, Any] = json.loads(file.metadata()["fedcgan"])
+                if (version := public.pop("version", None)) != _VERSION:
+                    raise StorageError(
+                        f"the checkpoint {path} is of version {version}, this program reads {_VERSION}",
+                        hint="finish the run with the version of fedcgan that it was begun with",
+                    )
                 stored = set(file.keys())
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS if name in stored}
                 pending = _pending(public.pop("pending"), file.get_tensor) if "sum" in stored else None
@@ -107,7 +113,7 @@ class Checkpoint:
 
     def save(self) -> None:
         """Replace the file. Raises StorageError."""
-        public = {name: getattr(self, name) for name in _PUBLIC} | {"plan": self.plan}
+        public = {name: getattr(self, name) for name in _PUBLIC} | {"plan": self.plan, "version": _VERSION}
         public["trouble"] = [asdict(one) for one in self.trouble]
         arrays = {name: a for name in _ARRAYS if (a := getattr(self, name)) is not None}
         if (training := self.adversary) is not None:

@@ -110,7 +110,7 @@ def run(
     return_within: Annotated[
         str, typer.Option(help="Of a plan: for sites to come back if too few are there.")
     ] = "2h",
-    out: Annotated[Path, typer.Option(help="Of a simulation: where the release goes.")] = Path("release"),
+    out: Annotated[Path | None, typer.Option(help="Of a simulation: where the release goes.")] = None,
     engine: Annotated[str | None, typer.Option(help="Of a simulation: inproc or ray.")] = None,
     preset: Annotated[str | None, typer.Option(help="Of a simulation: cpu or gpu.")] = None,
     earlier: Continue = None,
@@ -119,8 +119,13 @@ def run(
 ) -> None:
     """Run a plan in its federation, or simulate one (as `simulate`)."""
     if file.suffix != ".json":
-        simulate(file, out, engine, preset, False, earlier, resume, as_json)
+        simulate(file, out or Path("release"), engine, preset, False, earlier, resume, as_json)
         return
+    if any((out, engine, preset, earlier, resume)):
+        raise ConfigError(
+            "--out, --engine, --preset, --continue and --resume are for simulations",
+            hint="a run of a federation goes on with: fedcgan resume",
+        )
     from .run_cli import run_plan, seconds
 
     times = (seconds(answer_within), seconds(approve_within), seconds(return_within))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,14 +16,17 @@ from common.errors import (
     InterruptedRunError,
     NotApprovedError,
     NotEnoughSitesError,
+    PausedError,
     RefusedError,
+    WithdrawnError,
 )
 from common.events import Event, listening
 from common.plan import PROPOSE_STEP, Plan
-from common.protocol.messages import Propose, Standing
+from common.protocol import frames
+from common.protocol.messages import Propose, Refused, Standing
 from common.report import Costs, build
 
-from .asking import Asking
+from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .courier import Courier, Seen
 from .rehearsal import StandIns
@@ -33,7 +36,8 @@ from .run_folder import Failure, RunFolder, SiteStatus
 
 MakeCourier = Callable[[RunFolder, Plan, Seen], Courier]
 _APPROVAL_PAUSE = 5.0  # seconds between two questions whether a plan was approved
-_RETURN_PAUSE = 5.0
+_RETURN_PAUSE = 5.0  # seconds before a step is tried again; twice as many each time that nothing has moved
+_LONGEST_PAUSE = 30.0
 _WRITTEN = 0.5  # seconds between two writings of the status
 
 
@@ -45,9 +49,12 @@ def conduct(folder: Path, make_courier: MakeCourier) -> None:
         with progress.reported():
             courier = make_courier(run, plan, progress.seen)
             conditions = run.conditions
-            send = StandIns(plan, folder, courier.send).send if plan.rehearsal else courier.send
+            sent = StandIns(plan, folder, courier.send).send if plan.rehearsal else courier.send
+            send = progress.overhearing(sent)
             asking = Asking(plan, run.identity, send)
-            wait_for_approval(asking, run, progress, conditions.approval_seconds)
+            if not Checkpoint.load_or_new(folder / "coordinator", plan.hash).enrolled:
+                wait_for_approval(asking, run, progress, conditions.approval_seconds)
+            # with keys the plan's own rules say how many sites are enough, whoever has left since
             state = _with_patience(
                 lambda: Coordinator(plan, run.schema, run.identity, send, folder / "coordinator"),
                 conditions.return_seconds,
@@ -76,7 +83,7 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
             if standing == "approved":
                 waiting.remove(site)
         for error in replies.bad.values():
-            if not isinstance(error, RefusedError) or error.refusal_code != _PAUSED:
+            if not isinstance(error, RefusedError) or error.refusal_code != PausedError.code:
                 raise error
         if not waiting:
             return
@@ -91,17 +98,20 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
 
 def _with_patience(coordinator: Callable[[], Coordinator], patience: float) -> Checkpoint:
     """Run; where too few sites are there, again, until nothing has moved for ``patience`` seconds."""
-    reached, moved = 0, time.monotonic()
+    reached, moved, pause = 0, time.monotonic(), _RETURN_PAUSE
     while True:
         now = coordinator()
         try:
             return now.run()
-        except NotEnoughSitesError:
+        except (NotEnoughSitesError, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.refusal_code != PausedError.code:
+                raise
             if now.reached > reached:
-                reached, moved = now.reached, time.monotonic()
+                reached, moved, pause = now.reached, time.monotonic(), _RETURN_PAUSE
             if time.monotonic() - moved > patience:
                 raise
-            time.sleep(_RETURN_PAUSE)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _release(run: RunFolder, plan: Plan, state: Checkpoint) -> None:
@@ -124,7 +134,10 @@ def _release(run: RunFolder, plan: Plan, state: Checkpoint) -> None:
     making.rename(out)
 
 
-_PAUSED = "site-paused"
+_HEARD = 1 << 16  # bytes: a refusal is short
+_STANDING = {PausedError.code: "paused", WithdrawnError.code: "withdrawn"}
+_OF_PEOPLE = ("pending", *_STANDING.values())
+"""States that do not end because a site is online."""
 
 
 class Progress:
@@ -153,8 +166,8 @@ class Progress:
             self._ended("failed", Failure(code=code, message=error.message, hint=error.hint))
             raise
         except KeyboardInterrupt:
-            self._ended("stopped", None)
-            raise InterruptedRunError("stopped", hint="fedcgan resume goes on") from None
+            self._ended("interrupted", None)  # fedcgan stop says that it was stopped
+            raise InterruptedRunError("interrupted", hint="fedcgan resume goes on") from None
         except Exception as error:
             self._ended("failed", Failure(code="internal", message=type(error).__name__, hint="see its log"))
             raise
@@ -162,9 +175,24 @@ class Progress:
 
     def seen(self, site: str, state: str) -> None:
         """A site is ready, busy, late or gone."""
-        known = self._status.sites[site]
-        if known.state != state and not (known.state == "pending" and state in ("ready", "busy")):
+        known = self._status.sites[site].state
+        if known != state and not (known in _OF_PEOPLE and state in ("ready", "busy")):
             self._site(site, state)
+
+    def overhearing(self, send: Send) -> Send:
+        """``send``, noticing which sites are paused or have left by what they refuse; for people to read."""
+
+        def overheard(asked: Mapping[str, bytes]) -> dict[str, bytes]:
+            answers = send(asked)
+            for site, raw in answers.items():
+                known = self._status.sites[site].state
+                if (state := _stands(raw)) is not None and known != state:
+                    self._site(site, state)
+                elif state is None and known in _STANDING.values():
+                    self._site(site, "ready")
+            return answers
+
+        return overheard
 
     def stands(self, site: str, standing: str) -> None:
         """A site's people approved, refused, or have not answered."""
@@ -203,3 +231,16 @@ class Progress:
         if write:
             self._run.write(self._status)
             self._written = time.monotonic()
+
+
+def _stands(raw: bytes) -> str | None:
+    """What an answer says of its site's people, if it is a refusal that says so; nobody has verified it."""
+    if len(raw) > _HEARD:
+        return None
+    try:
+        frame = frames.read(raw, _HEARD)
+        return (
+            _STANDING.get(Refused.from_bytes(frame.body).code) if frame.header.kind == Refused.kind else None
+        )
+    except FedcganError:
+        return None

@@ -22,6 +22,10 @@ class Nodes:
         """SuperLink's number of the node with this key, None if it was not registered."""
         return self._read().get(node_key)
 
+    def numbers(self) -> set[int]:
+        """Of all nodes that were registered."""
+        return set(self._read().values())
+
     def keep(self, node_key: str, number: int) -> None:
         """A node was registered."""
         self._write({**self._read(), node_key: number})

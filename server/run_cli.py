@@ -23,7 +23,7 @@ Which = Annotated[
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
 
 _LOOK = 0.5  # seconds between two looks at a run
-_START = 60.0  # seconds in which a ServerApp must have begun
+_START = 180.0  # seconds in which a ServerApp must have begun
 
 
 def run_plan(
@@ -74,14 +74,14 @@ def stop(which: Which = None, federation: Where = Path(), as_json: Json = False)
 
     folder = _open(federation)
     run = RunFolder.find(folder, which)
-    now = run.status
     if run.is_conducted() and (number := run.flower_run) is not None:
         SuperLink(folder).stop_run(number)
         deadline = time.monotonic() + _START
         while run.is_conducted() and time.monotonic() < deadline:
             time.sleep(_LOOK)
+    now = run.status
     if now.state != "finished":
-        run.write(run.status.model_copy(update={"state": "stopped", "eta_seconds": None}))
+        run.write(now.model_copy(update={"state": "stopped", "eta_seconds": None}))
     hint = f"fedcgan resume {now.plan[:12]} goes on"
     print_result({"plan": now.plan, "state": run.status.state}, as_json, lambda: output.print(hint))
 
@@ -133,10 +133,15 @@ def _begin(folder: FederationFolder, run: RunFolder) -> None:
     before = run.status
     fresh = first_status(run.plan).model_copy(update={"started": before.started, "sites": before.sites})
     run.write(fresh)
-    number = SuperLink(folder).start_run(run.folder)
+    try:
+        number = SuperLink(folder).start_run(run.folder)
+    except SuperLinkError:
+        run.write(before)
+        raise
     deadline = time.monotonic() + _START
     while not run.is_conducted() and run.status.phase == "":
         if time.monotonic() > deadline:
+            run.write(before)
             raise SuperLinkError(
                 "the run did not start", hint=f"its log: flwr log {number}; {folder.folder}/flower"
             )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ _MODEL = ConfigDict(frozen=True, extra="forbid")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 SiteState = Literal["ready", "busy", "late", "gone"]
+
+_BEGINS = 600.0  # seconds in which whoever starts a run has begun, or said that it failed
+_PROBED = 2.0  # seconds for which somebody may look whether the run is conducted
 
 State = Literal["waiting", "running", "finished", "failed", "stopped", "interrupted"]
 
@@ -57,7 +61,7 @@ class SiteStatus(BaseModel):
     """state: pending, until the site approved; since: when it came to be in this state"""
 
     model_config = _MODEL
-    state: Literal["unknown", "pending", "refused", SiteState]
+    state: Literal["unknown", "pending", "refused", "paused", "withdrawn", SiteState]
     since: AwareDatetime
 
 
@@ -170,7 +174,8 @@ class RunFolder:
     def status(self) -> Status:
         """How far it is; ``interrupted`` if nobody conducts it who should. Raises StorageError."""
         status = _read(Status, self._status)
-        if status.state in ("waiting", "running") and status.phase and not self.is_conducted():
+        begun = bool(status.phase) or (datetime.now(UTC) - status.updated).total_seconds() > _BEGINS
+        if status.state in ("waiting", "running") and begun and not self.is_conducted():
             return status.model_copy(update={"state": "interrupted"})
         return status
 
@@ -190,22 +195,28 @@ class RunFolder:
 
     def is_conducted(self) -> bool:
         """Whether a process conducts the run now."""
-        try:
-            with self.alone():
-                return False
-        except StorageError:
-            return True
+        with open(self.folder / ".conducted", "a") as file:
+            try:  # shared, so that two who look do not take each other for a conductor
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Conduct it as the only one. Raises StorageError."""
-        with open(self.folder / ".conducted", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StorageError(
-                    f"the run in {self.folder} is under way", hint="fedcgan watch shows it"
-                ) from error
+        deadline = time.monotonic() + _PROBED
+        with open(self.folder / ".conducted", "a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise StorageError(
+                            f"the run in {self.folder} is under way", hint="fedcgan watch shows it"
+                        ) from error
+                    time.sleep(0.02)
             yield
 
     @property

@@ -20,15 +20,19 @@ _STYLES = {
     "pending": "yellow",
     "gone": "red",
     "refused": "red",
+    "paused": "yellow",
+    "withdrawn": "red",
     "unknown": "dim",
 }
 _WORDS = {
     "ready": "ready",
     "busy": "busy",
-    "late": "late",
+    "late": "late: it did not answer in time, and is asked again in the next step",
     "pending": "its data steward has not approved the plan yet",
-    "gone": "gone",
+    "gone": "not connected; it takes part again as soon as it is",
     "refused": "its data steward refused the plan",
+    "paused": "paused by its data steward; it may come back",
+    "withdrawn": "has left the federation for good; the run goes on while enough sites are left",
     "unknown": "not seen yet",
 }
 

@@ -12,12 +12,12 @@ from common.terminal import messages
 from .federation import FederationFolder
 from .members import Member
 from .nodes import Nodes
-from .rehearsal import rehearsal_plan
 from .run_folder import Conditions, RunFolder, node_digest
 from .superlink import SuperLink
 
 _LOOKED = 5.0  # seconds between two looks at the members
 _ASKED = 30.0  # seconds between two questions who is online
+_WORTH_SAYING = 24  # looks at a SuperLink that fails
 _ANSWER, _PATIENCE = 300.0, 600.0  # of a rehearsal
 
 
@@ -44,6 +44,7 @@ class _Host:
         self._nodes = Nodes(federation.folder / "flower" / "nodes.json")
         self._known: list[Member] | None = None
         self._next_look = self._next_question = 0.0
+        self._failing = 0  # looks in a row
         self._rehearsed: dict[str, str] = {}  # since when the node was online that we rehearsed with last
 
     def look(self) -> None:
@@ -61,20 +62,33 @@ class _Host:
             if self._rehearse and now >= self._next_question:
                 self._next_question = now + _ASKED
                 self._meet(members)
-        except SuperLinkError:  # it may still be starting
-            return
+            self._failing = 0
+        except SuperLinkError as error:  # it may still be starting
+            self._failing += 1
+            if self._failing % _WORTH_SAYING == 0:
+                _say(f"{error.code}: {error.message}")
         except FedcganError as error:
             _say(f"{error.code}: {error.message}")
 
     def _settle(self, member: Member) -> None:
         key = member.node_key or ""
         if member.state == "admitted" and self._nodes.number(key) is None:
-            self._nodes.keep(key, self._link.register(member.name, key))
+            self._nodes.keep(key, self._registered(member.name, key))
             _say(f"{member.name} may connect")
         elif member.state == "revoked" and (number := self._nodes.number(key)) is not None:
             self._link.unregister(number)
             self._nodes.drop(key)
             _say(f"{member.name} is shut out")
+
+    def _registered(self, name: str, key: str) -> int:
+        """Register a node; if a crash came between that and writing its number down, find it."""
+        try:
+            return self._link.register(name, key)
+        except SuperLinkError:
+            unknown = self._link.registered() - self._nodes.numbers()
+            if len(unknown) != 1:
+                raise
+            return unknown.pop()
 
     def _meet(self, members: list[Member]) -> None:
         """Start one rehearsal with a member that came online, unless a run goes on."""
@@ -90,6 +104,8 @@ class _Host:
 
     def _begin(self, member: Member) -> None:
         folder = self._federation.folder / "flower" / "rehearsals" / member.name
+        from .rehearsal import rehearsal_plan  # and networks with it, which nothing else here needs
+
         plan = rehearsal_plan(self._federation, member, folder)
         conditions = Conditions(
             nodes={member.name: node_digest(member.node_key or "")},

@@ -129,8 +129,13 @@ class SuperLink:
 
     def online(self) -> dict[int, str]:
         """Since when each SuperNode that is online is so, by its number. Raises SuperLinkError."""
-        found = self._ask("supernode", "list", _HERE)["nodes"]
-        return {int(node["node-id"]): node["online-at"] for node in found if node["status"] == "online"}
+        return {
+            int(node["node-id"]): node["online-at"] for node in self._nodes() if node["status"] == "online"
+        }
+
+    def registered(self) -> set[int]:
+        """Numbers of the nodes that were let in. Raises SuperLinkError."""
+        return {int(node["node-id"]) for node in self._nodes() if node["status"] != "unregistered"}
 
     def register(self, name: str, node_key: str) -> int:
         """Let the SuperNode with this key in. Returns its number.
@@ -144,6 +149,10 @@ class SuperLink:
     def unregister(self, number: int) -> None:
         """Shut a SuperNode out. Raises SuperLinkError."""
         self._ask("supernode", "unregister", str(number), _HERE)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("supernode", "list", _HERE)["nodes"]
+        return found
 
     def _ask(self, *arguments: str) -> dict[str, Any]:
         """One call of Flower's command line; its JSON."""

@@ -147,6 +147,21 @@ def scale(
 
 
 @app.command()
+def deployment(
+    sites: Annotated[
+        int, typer.Option(min=3, max=32, help="With a SuperNode and a vault each, 0.8 GB together.")
+    ] = 3,
+    schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """Seconds and memory of a real federation, all of its processes on this machine."""
+    from .deployment import measure, print_table
+
+    result = measure(sites, schedule.value)
+    print_result(result, as_json, lambda: print_table(result))
+
+
+@app.command()
 def audit(
     epsilon: Annotated[float, typer.Option(help="What the attacked plans are calibrated for.")] = 2.0,
     trials: Annotated[int, typer.Option(min=200, max=1_000_000)] = 20_000,

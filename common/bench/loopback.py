@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -45,18 +46,26 @@ class LoopbackError(FedcganError):
 class Loopback:
     """A coordinator and ``sites`` sites with made-up records, joined and admitted; started by ``with``.
 
-    folder: an empty one; rehearse: with every site that comes online; courier_user: another user, for root
+    folder: an empty one; rehearse: with every site that comes online; courier_user: another user, for root;
+    absent: sites that are not started by ``with``
     The edge is nginx, or none where there is no nginx.
     """
 
     def __init__(
-        self, folder: Path, sites: int, *, rehearse: bool = False, courier_user: str | None = None
+        self,
+        folder: Path,
+        sites: int,
+        *,
+        rehearse: bool = False,
+        courier_user: str | None = None,
+        absent: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
         self.names = [f"site-{number}" for number in range(1, sites + 1)]
         self.federation = folder / "federation"
         self._courier_user = courier_user
         self._rehearse = rehearse
+        self._absent = absent
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -64,7 +73,8 @@ class Loopback:
             self._found()
             self.start("coordinator")
             for name in self.names:
-                self.start(name)
+                if name not in self._absent:
+                    self.start(name)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -129,11 +139,18 @@ class Loopback:
             process.kill()
             process.wait()
 
-    def plan(self, **training: Any) -> tuple[Path, str]:
-        """A plan of all sites: its file and its hash."""
+    def kill(self, who: str) -> None:
+        """kill -9 of what looks after the coordinator's or a site's programs."""
+        process = self._running.pop(who)
+        process.kill()
+        process.wait()
+
+    def plan(self, *, least: int | None = None, **training: Any) -> tuple[Path, str]:
+        """A plan of all sites: its file and its hash. least: sites that a sum needs, all if None."""
+        enough = {} if least is None else {"min_contributors": least}
         wanted = {
             "name": "loopback",
-            "federation": {"threshold": len(self.names) // 2 + 1},
+            "federation": {"threshold": len(self.names) // 2 + 1, **enough},
             "privacy": {"epsilon": 3.0, "delta": 1e-5},
             "model": {"latent": 8, "generator_hidden": [16], "discriminator_hidden": [16]},
             "training": {"records_per_site": 100, "fit_steps": 40, **training},
@@ -164,8 +181,8 @@ class Loopback:
             time.sleep(0.2)
 
     def processes(self) -> dict[str, list[int]]:
-        """Process ids by what they are: superlink, superexec, edge, serverapp, and of SITE: vault, supernode,
-        clientapp."""
+        """Process ids by what they are: superlink, superexec, edge, serverapp; SITE/ and vault, supernode,
+        superexec, clientapp."""
         found: dict[str, list[int]] = {}
         children = _children()
         for who, process in self._running.items():
@@ -214,14 +231,14 @@ def _environment() -> dict[str, str]:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Below those that the system gives to callers: what is started again must find its port free."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as one:
+            if port not in found and one.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
 
 
 _KINDS = {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from ..terminal import guarded, output, print_result
+
+if TYPE_CHECKING:
+    from ..plan import Plan
 
 app = typer.Typer(
     name="fedcgan plan",
@@ -23,6 +26,10 @@ app = typer.Typer(
 @app.command()
 def estimate(
     config: Annotated[Path, typer.Argument(help="TOML file of simulate, or the plan.json of a run folder.")],
+    federation: Annotated[
+        Path | None,
+        typer.Option("--federation", help="Its members and its schema, for a file of `plan new`."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Bytes, seconds, memory, precision and headroom of a plan; refuses one that cannot work.
@@ -33,7 +40,11 @@ def estimate(
     from .estimate_table import rows
     from .stand_in import plan_of
 
-    result = measured(*plan_of(config))
+    if federation is None:
+        result = measured(*plan_of(config))
+    else:
+        folder = _folder(federation)
+        result = measured(_planned(folder, config, None), folder.schema)
 
     def show() -> None:
         table = Table(box=None, pad_edge=False)
@@ -57,13 +68,10 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Make a plan for the members of a federation; its sites approve it by its hash."""
-    from ..run_config import load_run
     from ..tables import write_whole
 
-    wanted = load_run(config)
-    folder = import_module("server.federation").FederationFolder.open(federation)  # by name: it is a side
-    plan = import_module("server.planned").planned(folder, wanted, sites)
-    path = out or Path(f"{wanted.name}.plan.json")
+    plan = _planned(_folder(federation), config, sites)
+    path = out or Path(f"{plan.run.rpartition('-')[0]}.plan.json")
     write_whole(path, lambda temporary: temporary.write_bytes(plan.to_json()))
     data = {"plan": plan.hash, "path": str(path), "sites": plan.federation.names}
 
@@ -78,6 +86,17 @@ def new(
         output.print(f"next   fedcgan run {path} --federation {federation}", highlight=False, soft_wrap=True)
 
     print_result(data, as_json, human)
+
+
+def _folder(federation: Path) -> Any:
+    return import_module("server.federation").FederationFolder.open(federation)  # by name: it is a side
+
+
+def _planned(folder: Any, config: Path, sites: list[str] | None) -> Plan:
+    from ..run_config import load_run
+
+    plan: Plan = import_module("server.planned").planned(folder, load_run(config), sites)
+    return plan
 
 
 def main() -> int:
