@@ -14,8 +14,9 @@ from common.terminal import messages
 
 from .door import SOCKET, Door, alone
 from .membership import Membership, courier_folder
-from .ownership import Owner
+from .ownership import Owner, Owners
 from .rehearsals import Rehearsed, rehearsals
+from .site import Site
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -80,10 +81,18 @@ def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervi
             "only root can start programs of two users",
             hint="sudo fedcgan site start ..., or one service each: fedcgan site vault, fedcgan site courier",
         )
+    if vault_owner.user != courier_owner.user:
+        Owners(vault_owner, courier_owner).check()  # a backup may have given its folder to root
+        if courier_owner.can_read(records := Site(folder).records):
+            raise ConfigError(
+                f"the courier's user {courier_owner.user} can read the records, {records}",
+                hint=f"so could code that the network brings: chmod -R go= {records}",
+            )
     ours = Owner.ours()
     vault = _vault(folder, None if vault_owner == ours else vault_owner)
     rights = None if courier_owner == ours else courier_owner
-    carrier = _courier(courier, folder / "courier.log", rights, programs)
+    # of the courier's own folder root reads nothing: what lies there may be a link to anything
+    carrier = _courier(courier, membership.address, folder / "courier.log", rights, programs)
     return Supervisor([vault, carrier], lambda text: _say(f"{membership.site}: {text}"))
 
 
@@ -102,7 +111,13 @@ def keep_courier(courier: Path) -> None:
 
     Raises NotJoinedError.
     """
-    Supervisor([_courier(courier, None, None, None)], _say).run()
+    try:
+        address = (courier / "flower" / "address").read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise NotJoinedError(
+            f"{courier} is not a courier's folder", hint="fedcgan site join makes it"
+        ) from error
+    Supervisor([_courier(courier, address, None, None, None)], _say).run()
 
 
 def _say(text: str) -> None:
@@ -122,17 +137,13 @@ def _vault(folder: Path, owner: Owner | None) -> Program:
     )
 
 
-def _courier(courier: Path, log: Path | None, owner: Owner | None, programs: Path | None) -> Program:
+def _courier(
+    courier: Path, address: str, log: Path | None, owner: Owner | None, programs: Path | None
+) -> Program:
     """The SuperNode. Of the environment it gets a path and no more."""
     courier = courier.absolute()
     flower = courier / "flower"
     programs = programs.absolute() if programs else Path(sys.executable).parent
-    try:
-        address = (flower / "address").read_text("ascii").strip()
-    except (OSError, ValueError) as error:
-        raise NotJoinedError(
-            f"{courier} is not a courier's folder", hint="fedcgan site join makes it"
-        ) from error
     home = flower / "home"
     return Program(
         name="courier",

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from .durable import write_whole
 from .errors import ConfigError, MalformedMessageError, SchemaError, StorageError
-from .tables import write_whole
 
 WEIGHTS, DESCRIPTION, SUMS = "generator.safetensors", "generator.json", "sums.safetensors"
 _WEIGHTS_LIMIT, _DESCRIPTION_LIMIT, _SUMS_LIMIT = 1 << 30, 1 << 24, 1 << 32  # bytes

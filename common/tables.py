@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from pandas.errors import ParserWarning
 from pyarrow.lib import ArrowException
 
 from .columns import CategoryColumn
-from .durable import sync_folder
+from .durable import write_whole
 from .errors import ColumnError, DataError, StorageError
 from .schema import TableSchema
 
@@ -54,30 +53,10 @@ def _is_text(column: object) -> bool:
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write CSV or Parquet, whole or not at all. Raises StorageError."""
-    if path.suffix == ".parquet":
-        write_whole(path, lambda temporary: frame.to_parquet(temporary, index=False))
-    else:
+    if path.suffix != ".parquet":
         write_whole(path, lambda temporary: frame.to_csv(temporary, index=False))
-
-
-def write_whole(path: Path, write: object) -> None:
-    """Let ``write(temporary_path)`` produce a file, then put it in place of ``path`` atomically.
-
-    Raises StorageError (disk full, no permission); no partial file is left behind.
-    """
-    assert callable(write)
-    temporary = path.with_name(f".{path.name}.new")
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except (OSError, ArrowException) as error:
-        raise StorageError(
-            f"{path} cannot be written: {getattr(error, 'strerror', None) or type(error).__name__}",
-            hint="free some space or choose another folder; what was finished before is kept",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_whole(path, lambda temporary: frame.to_parquet(temporary, index=False))
+    except ArrowException as error:
+        raise StorageError(f"{path} cannot be written: {type(error).__name__}") from error

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from common.durable import write_whole
 from common.errors import StorageError
-from common.tables import write_whole
 
 from .adversary import Adversary
 from .asking import Trouble

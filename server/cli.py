@@ -242,8 +242,9 @@ def schema_detect(
     as_json: Json = False,
 ) -> None:
     """Propose a schema for a person to edit."""
+    from common.durable import write_whole
     from common.schema_detect import HEADER, detect
-    from common.tables import read_table, write_whole
+    from common.tables import read_table
 
     schema = detect(read_table(table), table.stem)
     text = HEADER + schema.to_toml()

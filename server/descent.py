@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from common.durable import write_whole
 from common.models.array_generator import ArrayGenerator
-from common.tables import write_whole
 
 _BETAS = (0.5, 0.99)
 _WARM_UP = 0.02

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from common.durable import write_whole
 from common.errors import StorageError
-from common.tables import write_whole
 
 _Numbers = TypeAdapter(dict[str, int])
 
@@ -22,9 +22,9 @@ class Nodes:
         """SuperLink's number of the node with this key, None if it was not registered."""
         return self._read().get(node_key)
 
-    def numbers(self) -> set[int]:
-        """Of all nodes that were registered."""
-        return set(self._read().values())
+    def all(self) -> dict[str, int]:
+        """Of all nodes that were registered, by their keys."""
+        return self._read()
 
     def keep(self, node_key: str, number: int) -> None:
         """A node was registered."""

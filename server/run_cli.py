@@ -41,7 +41,7 @@ def run_plan(
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     conditions = Conditions(
         nodes=_nodes(folder, plan.federation.names),
-        identity=str((folder.folder / "identity.key").absolute()),
+        identity=_identity(folder),
         answer_seconds=answer,
         approval_seconds=approval,
         return_seconds=away,
@@ -96,7 +96,8 @@ def resume(
     run = RunFolder.find(folder, which)
     if run.status.state == "finished":
         raise ConfigError(f"the run is finished: {run.folder / 'release'}")
-    run.keep(run.conditions.model_copy(update={"nodes": _nodes(folder, run.plan.federation.names)}))
+    now = {"nodes": _nodes(folder, run.plan.federation.names), "identity": _identity(folder)}
+    run.keep(run.conditions.model_copy(update=now))
     if not run.is_conducted():
         _begin(folder, run)
     _follow(run, detach, as_json)
@@ -114,6 +115,10 @@ def _nodes(folder: FederationFolder, names: list[str]) -> dict[str, str]:
 
     members = {m.name: m for m in folder.members() if m.state == "admitted" and m.node_key is not None}
     return {name: node_digest(members[name].node_key or "") for name in names if name in members}
+
+
+def _identity(folder: FederationFolder) -> str:
+    return str((folder.folder / "identity.key").absolute())
 
 
 def _check(folder: FederationFolder, schema_hash: str, identity: str) -> None:

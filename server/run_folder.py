@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from common.crypto.identity import Identity
+from common.durable import write_whole
 from common.errors import ConfigError, FederationError, StorageError
 from common.plan import Plan
 from common.schema import Schema
-from common.tables import write_whole
 
 from .federation import FederationFolder
 
@@ -167,8 +167,13 @@ class RunFolder:
 
     @property
     def identity(self) -> Identity:
-        """The coordinator's signing key."""
-        return Identity.load_or_create(Path(self.conditions.identity))
+        """The coordinator's signing key. Raises FederationError."""
+        path = Path(self.conditions.identity)
+        if not path.exists():  # never made anew: the sites know one key
+            raise FederationError(
+                f"there is no {path}", hint="was the federation moved? fedcgan resume finds it"
+            )
+        return Identity.load_or_create(path)
 
     @property
     def status(self) -> Status:

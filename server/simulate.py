@@ -13,6 +13,7 @@ import pandas as pd
 from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
+from common.durable import write_whole
 from common.earlier import Earlier
 from common.errors import ConfigError
 from common.events import emit
@@ -26,7 +27,6 @@ from common.simulation.carried import Before
 from common.simulation.holdings import read_holdings
 from common.simulation.prepare import Run, prepare
 from common.simulation.report import table_quality
-from common.tables import write_whole
 
 from .checkpoint import Checkpoint
 from .release import Drawn, write_release

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.errors import FedcganError, SuperLinkError
@@ -10,6 +11,7 @@ from common.supervision import Supervisor
 from common.terminal import messages
 
 from .federation import FederationFolder
+from .gate import Gate
 from .members import Member
 from .nodes import Nodes
 from .run_folder import Conditions, RunFolder, node_digest
@@ -17,6 +19,7 @@ from .superlink import SuperLink
 
 _LOOKED = 5.0  # seconds between two looks at the members
 _ASKED = 30.0  # seconds between two questions who is online
+_WARNED = timedelta(days=30)
 _WORTH_SAYING = 24  # looks at a SuperLink that fails
 _ANSWER, _PATIENCE = 300.0, 600.0  # of a rehearsal
 
@@ -26,6 +29,7 @@ def start(federation: FederationFolder, rehearse: bool) -> None:
 
     rehearse: with every site that comes online, while no run goes on
     """
+    _check_certificate(federation)
     link = SuperLink(federation)
     link.prepare()
     host = _Host(federation, link, rehearse)
@@ -36,12 +40,23 @@ def start(federation: FederationFolder, rehearse: bool) -> None:
     Supervisor(link.programs(), _say).run(host.look)
 
 
+def _check_certificate(federation: FederationFolder) -> None:
+    """Raise FederationError if sites would not accept it; say so a month before that."""
+    now = datetime.now(UTC)
+    ends = federation.certificates.server(now).not_valid_after_utc
+    if ends - now < _WARNED:
+        _say(
+            f"the server's certificate ends on {ends:%Y-%m-%d}: fedcgan federation certificate makes another"
+        )
+
+
 class _Host:
     """Lets admitted members in, shuts revoked ones out, and rehearses with whoever has come."""
 
     def __init__(self, federation: FederationFolder, link: SuperLink, rehearse: bool) -> None:
         self._federation, self._link, self._rehearse = federation, link, rehearse
         self._nodes = Nodes(federation.folder / "flower" / "nodes.json")
+        self._gate = Gate(link, self._nodes, _say)
         self._known: list[Member] | None = None
         self._next_look = self._next_question = 0.0
         self._failing = 0  # looks in a row
@@ -54,10 +69,9 @@ class _Host:
             return
         self._next_look = now + _LOOKED
         try:
-            members = [member for member in self._federation.members() if member.node_key is not None]
+            members = self._federation.members()
             if members != self._known:
-                for member in members:
-                    self._settle(member)
+                self._gate.settle(members)
                 self._known = members
             if self._rehearse and now >= self._next_question:
                 self._next_question = now + _ASKED
@@ -69,26 +83,6 @@ class _Host:
                 _say(f"{error.code}: {error.message}")
         except FedcganError as error:
             _say(f"{error.code}: {error.message}")
-
-    def _settle(self, member: Member) -> None:
-        key = member.node_key or ""
-        if member.state == "admitted" and self._nodes.number(key) is None:
-            self._nodes.keep(key, self._registered(member.name, key))
-            _say(f"{member.name} may connect")
-        elif member.state == "revoked" and (number := self._nodes.number(key)) is not None:
-            self._link.unregister(number)
-            self._nodes.drop(key)
-            _say(f"{member.name} is shut out")
-
-    def _registered(self, name: str, key: str) -> int:
-        """Register a node; if a crash came between that and writing its number down, find it."""
-        try:
-            return self._link.register(name, key)
-        except SuperLinkError:
-            unknown = self._link.registered() - self._nodes.numbers()
-            if len(unknown) != 1:
-                raise
-            return unknown.pop()
 
     def _meet(self, members: list[Member]) -> None:
         """Start one rehearsal with a member that came online, unless a run goes on."""

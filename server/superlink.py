@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.address import host_and_port
+from common.address import host_and_port, is_loopback
+from common.durable import write_whole
 from common.errors import SuperLinkError
 from common.launch import APPLICATION
 from common.supervision import Program
-from common.tables import write_whole
 
 from . import edge
 from .federation import FederationFolder
@@ -183,7 +183,7 @@ class SuperLink:
         here = self._flower / "edge"
         here.mkdir(parents=True, exist_ok=True, mode=0o700)
         text = edge.configuration(
-            host="0.0.0.0",  # noqa: S104 (it is what sites connect to)
+            host="127.0.0.1" if is_loopback(settings.host) else "0.0.0.0",  # noqa: S104 (sites connect to it)
             port=host_and_port(settings.address)[1],
             link_port=settings.link_port,
             certificate=folder / "tls" / "server.crt",

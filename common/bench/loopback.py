@@ -203,6 +203,7 @@ class Loopback:
         for number, name in enumerate(self.names):
             records = self.folder / f"{name}.parquet"
             made_up(number).to_parquet(records)
+            records.chmod(0o600)
             self.of("federation", "invite", name)
             joined = ["site", "join", f"{name}.kit.zip", "--records", str(records)]
             user = ["--courier-user", self._courier_user] if self._courier_user else []

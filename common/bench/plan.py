@@ -68,7 +68,7 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Make a plan for the members of a federation; its sites approve it by its hash."""
-    from ..tables import write_whole
+    from ..durable import write_whole
 
     plan = _planned(_folder(federation), config, sites)
     path = out or Path(f"{plan.run.rpartition('-')[0]}.plan.json")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Arrays
+from ..durable import write_whole
 from ..schema import ArraySchema, ImageSchema, SignalSchema
-from ..tables import write_whole
 from .image_files import read_images
 from .signal_files import read_signals
 

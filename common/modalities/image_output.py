@@ -16,10 +16,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..arrays import SOURCE_TYPE
-from ..durable import sync_folder
+from ..durable import sync_folder, write_whole
 from ..errors import StorageError, UnreadableFileError
 from ..schema import ImageSchema
-from ..tables import write_whole
 from .image_files import folder_name, npz_array
 
 _OURS = {"Software": "fedcgan", "Synthetic": "true"}

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..arrays import SOURCE_TYPE as SOURCE
+from ..durable import write_whole
 from ..errors import FedcganError, ShapeError, UnreadableFileError
 from ..schema import SignalSchema
-from ..tables import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

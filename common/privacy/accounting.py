@@ -12,13 +12,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache, reduce
-
-from dp_accounting import NeighboringRelation
-from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution, from_gaussian_mechanism
-from scipy.optimize import brentq
+from typing import TYPE_CHECKING
 
 from ..errors import PrivacyTargetError
 from .mechanism import GaussianSum, Mechanism, SampledGaussian
+
+if TYPE_CHECKING:  # seconds of imports that many commands do not need
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 _WIDEST = 1e-3
 """The widest grid of the privacy loss, in units of epsilon."""
@@ -56,6 +56,8 @@ def calibrate(spend: Callable[[float], list[Mechanism]], target: float, delta: f
         )
     if epsilon(spend(low), delta) <= target:
         return low
+
+    from scipy.optimize import brentq
 
     def excess(log_noise: float) -> float:
         """Zero at the wanted noise; logarithms make it nearly straight."""
@@ -152,7 +154,7 @@ def _epsilon(mechanisms: tuple[Mechanism, ...], delta: float) -> float:
     if _points(mechanisms, grid) > _MOST_POINTS:
         raise PrivacyTargetError("this much privacy loss is not computed: it protects nobody")
     losses = [_loss(mechanism, grid) for mechanism in mechanisms]
-    return float(reduce(PrivacyLossDistribution.compose, losses).get_epsilon_for_delta(delta))
+    return float(reduce(lambda one, other: one.compose(other), losses).get_epsilon_for_delta(delta))
 
 
 def _loss(mechanism: Mechanism, grid: float) -> PrivacyLossDistribution:
@@ -165,6 +167,9 @@ def _loss(mechanism: Mechanism, grid: float) -> PrivacyLossDistribution:
 
 @lru_cache(maxsize=16)  # in a run it is asked for with ever other numbers of steps
 def _gaussian_loss(noise_multiplier: float, sample_rate: float, grid: float) -> PrivacyLossDistribution:
+    from dp_accounting import NeighboringRelation
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
     return from_gaussian_mechanism(
         standard_deviation=min(noise_multiplier, _MOST_NOISE),
         value_discretization_interval=grid,

@@ -1,0 +1,75 @@
+"""What root starts at a site, and that nothing of the courier's folder is read with its rights."""
+
+import os
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from client.membership import join
+from client.ownership import Owner
+from client.start import _supervised
+from common.bench.loopback import SCHEMA, made_up
+from common.errors import ConfigError
+from server.federation import FederationFolder, Settings
+
+STRANGER = 65534
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of two users")
+
+
+@pytest.fixture
+def joined():
+    folder = Path(tempfile.mkdtemp(prefix="start-"))
+    folder.chmod(0o755)
+    federation = FederationFolder.init(
+        folder / "fed", Settings.make("toy", "localhost:18555", "nginx", 18556), SCHEMA
+    )
+    federation.invite("site", timedelta(days=1)).write(folder / "site.kit.zip")
+    records = folder / "records.csv"
+    made_up(1).to_csv(records)
+    records.chmod(0o600)
+    settings = {"epsilon_cap": 1.0, "delta": 1e-5, "courier_user": f"{STRANGER}:{STRANGER}"}
+    yield join(folder / "site.kit.zip", folder, records=records, **settings)
+    shutil.rmtree(folder)
+
+
+def programs(joined):
+    return {program.name: program for program in _supervised(joined.folder, False, None).programs}
+
+
+def test_a_link_in_the_couriers_folder_shows_nothing_of_the_vaults(joined):
+    """Left by a hostile program for the next start: root would put the records into a command line."""
+    before = programs(joined)["courier"]
+    for name, secret in (("address", "records.csv"), ("ca.crt", "site/identity.key")):
+        link = joined.courier / "flower" / name
+        link.unlink()
+        link.symlink_to(joined.folder.parent / secret)
+        os.lchown(link, STRANGER, STRANGER)
+    after = programs(joined)["courier"]
+    assert after == before
+    assert "localhost:18555" in after.command
+    assert (after.user, after.group) == (STRANGER, STRANGER)
+
+
+def test_a_courier_never_becomes_root(joined):
+    for path in (joined.folder, joined.courier):
+        os.chown(path, 1234, 1234)
+    assert programs(joined)["courier"].user == STRANGER  # negative control
+    os.chown(joined.courier / "flower", 0, 0)  # as a restored backup
+    with pytest.raises(ConfigError, match="not as root"):
+        programs(joined)
+
+
+def test_records_that_the_courier_can_read_stop_the_start(joined):
+    records = joined.folder.parent / "records.csv"
+    assert "vault" in programs(joined)  # negative control
+    records.chmod(0o644)
+    with pytest.raises(ConfigError, match="can read the records"):
+        programs(joined)
+    records.chmod(0o640)
+    os.chown(records, 0, STRANGER)  # not the world's, the courier's group's
+    with pytest.raises(ConfigError, match="can read the records"):
+        programs(joined)
+    assert Owner(0, 0).can_read(records)
