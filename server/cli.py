@@ -113,17 +113,20 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Of a simulation: where the release goes.")] = None,
     engine: Annotated[str | None, typer.Option(help="Of a simulation: inproc or ray.")] = None,
     preset: Annotated[str | None, typer.Option(help="Of a simulation: cpu or gpu.")] = None,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Of a simulation: do not run.")
+    ] = False,
     earlier: Continue = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Run a plan in its federation, or simulate one (as `simulate`)."""
     if file.suffix != ".json":
-        simulate(file, out or Path("release"), engine, preset, False, earlier, resume, as_json)
+        simulate(file, out or Path("release"), engine, preset, prepare_only, earlier, resume, as_json)
         return
-    if any((out, engine, preset, earlier, resume)):
+    if any((out, engine, preset, prepare_only, earlier, resume)):
         raise ConfigError(
-            "--out, --engine, --preset, --continue and --resume are for simulations",
+            "--out, --engine, --preset, --prepare-only, --continue and --resume are for simulations",
             hint="a run of a federation goes on with: fedcgan resume",
         )
     from .run_cli import run_plan, seconds

@@ -371,9 +371,9 @@ def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
         simulate(config, toy.records(), toy.SCHEMA, out, True, earlier=waves.out)
 
 
-def test_run_and_simulate_are_one_command(waves, tmp_path):
-    commands = {c.name or c.callback.__name__: c.callback for c in cli.app.registered_commands}
-    assert commands["run"] is commands["simulate"]
+def test_run_continues_a_release_and_refuses_that_of_a_plan(waves, tmp_path):
+    with pytest.raises(ConfigError, match="are for simulations"):
+        cli.run(tmp_path / "plan.json", earlier=waves.out)
     settings = wave_config()
     content = json.loads(settings.model_dump_json(by_alias=True, exclude_none=True))
     (tmp_path / "more.toml").write_text(tomli_w.dumps(content))
