@@ -61,9 +61,11 @@ def no_clipping() -> AbstractContextManager[Any]:
     product = contribution.sum_of_clipped_grads
     never = 1e9
 
-    def whole(codes: Codes, schema: TableSchema, plan: Plan, state: bytes, train: EveryStep) -> Array:
+    def whole(
+        codes: Codes, schema: TableSchema, plan: Plan, state: bytes, train: EveryStep, device: object
+    ) -> Array:
         loose = train.model_copy(update={"max_grad_norm": never})
-        return np.asarray(product(codes, schema, plan, state, loose) * (never / train.max_grad_norm))
+        return np.asarray(product(codes, schema, plan, state, loose, device) * (never / train.max_grad_norm))
 
     return patch.object(contribution, "sum_of_clipped_grads", whole)
 

@@ -19,7 +19,7 @@ from common.errors import FedcganError, NotASumError, RefusedError
 from common.plan import MEASURE_STEP
 from common.privacy.integer_noise import NoiseGrid
 from common.protocol import frames
-from common.protocol.messages import Contribute, Contribution, Opened
+from common.protocol.messages import Contribute, Contribution, Open, Opened
 from server.aggregation import SecureSum
 from tests.adversarial.attacks import LIMIT, ON_OPENING, ON_THE_WAY, Wiretap, total, with_c1
 
@@ -198,9 +198,9 @@ def test_two_different_sums_of_one_step_are_not_both_opened(lenient):
 class Liar(Vault):
     """A key-holder whose partial decryptions are well-formed and wrong."""
 
-    def _open(self, request, step, plan, keys):
-        honest = super()._open(request, step, plan, keys)
-        if step != MEASURE_STEP:
+    def _act(self, kind, step, body, plan, run):
+        honest = super()._act(kind, step, body, plan, run)
+        if (kind, step) != (Open.kind, MEASURE_STEP):
             return honest
         return honest.model_copy(update={"partial": honest.partial[15:] + honest.partial[:15]})
 

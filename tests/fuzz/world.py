@@ -26,11 +26,11 @@ from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
 from common.modalities.layout import Layout
 from common.models.tabular import Generator
-from common.plan import COUNT_STEP, MEASURE_STEP, PROOF_STEP, Plan
+from common.plan import COUNT_STEP, MEASURE_STEP, PROOF_STEP, PROPOSE_STEP, Plan
 from common.planning import make_plan, stand_in
 from common.privacy.ledger import Cap
 from common.protocol import frames
-from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Refused
+from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Propose, Refused, Standing
 from common.release_files import save_sums
 from common.schema import ArraySchema
 from common.simulation.prepare import Run
@@ -258,6 +258,8 @@ def build(folder: Path) -> World:
 
     federation.before = federation.after = listen
     asking, secure_sum = federation.asking(), federation.secure_sum()
+    proposal = Propose(plan=run.plan.to_json(), table=run.schema.model_dump_json().encode())
+    asking(PROPOSE_STEP, {SITE: proposal}, Standing.kind)
     secure_sum.attested = make_keys(asking, secure_sum, enrol(asking, run.schema))
     shutil.copytree(federation.site_folder(SITE), folder / "enrolled" / SITE)
     for step, state in ((COUNT_STEP, b""), (MEASURE_STEP, world.states["MeasureState"])):
