@@ -39,14 +39,20 @@ def run_plan(
         plan = Plan.from_json(path.read_bytes().strip())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    _check(folder, plan.schema_hash, plan.federation.coordinator.identity)
+    nodes = _nodes(folder, plan.federation.names)
+    if missing := [name for name in plan.federation.names if name not in nodes]:
+        raise ConfigError(
+            f"{', '.join(missing)}: not a member any more, and the keys need all of the roster",
+            hint="make a plan without them: fedcgan plan new --site ...",
+        )
     conditions = Conditions(
-        nodes=_nodes(folder, plan.federation.names),
+        nodes=nodes,
         identity=_identity(folder),
         answer_seconds=answer,
         approval_seconds=approval,
         return_seconds=away,
     )
-    _check(folder, plan.schema_hash, plan.federation.coordinator.identity)
     _begin(folder, RunFolder.make(folder, plan, conditions))
     _follow(RunFolder.find(folder, plan.hash), detach, as_json)
 
@@ -110,7 +116,7 @@ def _open(federation: Path) -> FederationFolder:
 
 
 def _nodes(folder: FederationFolder, names: list[str]) -> dict[str, str]:
-    """Flower's keys of the sites that are members still. Raises ConfigError if too few are."""
+    """Flower's keys of the sites that are members still."""
     from .run_folder import node_digest
 
     members = {m.name: m for m in folder.members() if m.state == "admitted" and m.node_key is not None}

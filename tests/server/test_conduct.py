@@ -13,7 +13,7 @@ from common.errors import ConfigError, FederationError, NotApprovedError, Refuse
 from common.plan import Plan
 from common.released import load_release
 from common.run_config import load_run
-from server import conduct
+from server import conduct, run_cli
 from server.planned import planned
 from server.rehearsal import rehearsal_plan
 from server.run_folder import Conditions, RunFolder, node_digest
@@ -209,3 +209,13 @@ def test_runs_are_found_by_the_beginning_of_their_hash(made, tmp_path):
         RunFolder.find(folder, "ffffffff")
     with pytest.raises(StorageError, match="started already"):
         run_of(folder, plan)
+
+
+def test_a_plan_with_a_revoked_site_is_not_started(made, tmp_path):
+    folder, _ = made
+    plan = plan_of(folder, tmp_path)
+    (tmp_path / "plan.json").write_bytes(plan.to_json())
+    folder.revoke("east")
+    with pytest.raises(ConfigError, match="east: not a member any more"):
+        run_cli.run_plan(tmp_path / "plan.json", folder.folder, True, True, 1.0, 1.0, 1.0)
+    assert not list((folder.folder / "runs").iterdir())
