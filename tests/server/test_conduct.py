@@ -8,87 +8,23 @@ from client.proposals import Proposals
 from client.rehearsals import rehearsals
 from client.site import Site
 from client.standing import pause, unpause
-from client.vault import Vault
 from common.errors import ConfigError, FederationError, NotApprovedError, RefusedError, StorageError
-from common.plan import Plan
 from common.released import load_release
-from common.run_config import load_run
 from server import conduct, run_cli
-from server.planned import planned
 from server.rehearsal import rehearsal_plan
-from server.run_folder import Conditions, RunFolder, node_digest
+from server.run_folder import RunFolder
 from tests import toy
 
-from .invitations import federation, joined, kit
+from .conducted import admitted, conditions, plan_of, run_of
 
 NAMES = toy.HOSPITALS[:3]
-RUN = """
-name = "toy"
-[federation]
-threshold = 2
-[privacy]
-epsilon = 3.0
-delta = 1e-5
-[model]
-latent = 8
-generator_hidden = [16]
-[training]
-records_per_site = 100
-fit_steps = 20
-"""
-
-
-class Sites:
-    """The sites of a federation; ``away`` do not answer. Stands where Flower would carry messages."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.away: set[str] = set()
-
-    def make(self, _run, _plan, seen):
-        self.vaults = {name: Vault(self.folder / name) for name in NAMES}
-        self.seen = seen
-        return self
-
-    def send(self, frames):
-        answers = {}
-        for site, raw in frames.items():
-            self.seen(site, "gone" if site in self.away else "ready")
-            if site not in self.away:
-                answers[site] = self.vaults[site].handle(raw)
-        return answers
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     monkeypatch.setattr(conduct, "_APPROVAL_PAUSE", 0.0)
     monkeypatch.setattr(conduct, "_RETURN_PAUSE", 0.0)
-    folder = federation(tmp_path / "federation")
-    frame = toy.records()
-    for name in NAMES:
-        site = tmp_path / name
-        site.mkdir()
-        frame[frame.hospital == name].drop(columns="hospital").to_csv(site / "records.csv", index=False)
-        folder.admit(joined(kit(folder, name, site), tmp_path / "sites", epsilon_cap=10.0).reply)
-    return folder, Sites(tmp_path / "sites")
-
-
-def plan_of(folder, tmp_path, names=None) -> Plan:
-    (tmp_path / "run.toml").write_text(RUN)
-    return planned(folder, load_run(tmp_path / "run.toml"), names)
-
-
-def run_of(folder, plan, **patience) -> RunFolder:
-    members = {member.name: member for member in folder.members()}
-    times = {"answer_seconds": 1.0, "approval_seconds": 0.0, "return_seconds": 0.0, **patience}
-    nodes = {name: node_digest(members[name].node_key) for name in plan.federation.names}
-    identity = str(folder.folder / "identity.key")
-    return RunFolder.make(folder, plan, Conditions(nodes=nodes, identity=identity, **times))
-
-
-def approve(sites, plan):
-    for name in NAMES:
-        Proposals(sites.folder / name).approve(plan.hash)
+    return admitted(tmp_path, NAMES)
 
 
 def test_nothing_runs_before_every_site_approved(made, tmp_path):
@@ -109,7 +45,7 @@ def test_an_approved_plan_runs_to_its_release(made, tmp_path):
     run = run_of(folder, plan)
     with pytest.raises(NotApprovedError):
         conduct.conduct(run.folder, sites.make)
-    approve(sites, plan)
+    sites.approve(plan)
     conduct.conduct(run.folder, sites.make)
     status = run.status
     assert (status.state, status.failure) == ("finished", None)
@@ -127,7 +63,7 @@ def test_a_refused_plan_never_runs(made, tmp_path):
     run = run_of(folder, plan)
     with pytest.raises(NotApprovedError):
         conduct.conduct(run.folder, sites.make)
-    approve(sites, plan)
+    sites.approve(plan)
     Proposals(sites.folder / "south").refuse(plan.hash, "not this year")
     with pytest.raises(NotApprovedError, match="south refused"):
         conduct.conduct(run.folder, sites.make)
@@ -143,7 +79,7 @@ def test_a_paused_site_is_waited_for(made, tmp_path):
     run = run_of(folder, plan)
     with pytest.raises(NotApprovedError):
         conduct.conduct(run.folder, sites.make)
-    approve(sites, plan)
+    sites.approve(plan)
     pause(sites.folder / "south", "an inspection")
     with pytest.raises((NotApprovedError, RefusedError)):
         conduct.conduct(run.folder, sites.make)
@@ -171,14 +107,7 @@ def test_a_rehearsal_goes_through_without_a_record(made, tmp_path):
     member = folder.member("south")
     place = folder.folder / "flower" / "rehearsals" / "south"
     plan = rehearsal_plan(folder, member, place)
-    conditions = Conditions(
-        nodes={"south": node_digest(member.node_key)},
-        identity=str(folder.folder / "identity.key"),
-        answer_seconds=1.0,
-        approval_seconds=0.0,
-        return_seconds=0.0,
-    )
-    run = RunFolder.made(place, plan, folder.schema, conditions)
+    run = RunFolder.made(place, plan, folder.schema, conditions(folder, ["south"]))
     conduct.conduct(run.folder, sites.make)
     assert run.status.state == "finished"
     assert not (run.folder / "release").exists()

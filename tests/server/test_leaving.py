@@ -3,60 +3,17 @@
 import pytest
 from rich.console import Console
 
-from client.proposals import Proposals
 from client.site import Site
 from client.standing import pause, unpause, withdraw
-from client.vault import Vault
 from common.errors import InterruptedRunError, NotApprovedError, NotEnoughSitesError, RefusedError
-from common.protocol import frames
 from common.protocol.messages import Contribute, KeyDeal
-from common.run_config import load_run
 from server import conduct
-from server.planned import planned
-from server.run_folder import Conditions, RunFolder, node_digest
 from server.run_table import table
 from tests import toy
 
-from .invitations import federation, joined, kit
+from .conducted import admitted, plan_of, run_of
 
 NAMES = toy.HOSPITALS
-RUN = """
-name = "toy"
-[federation]
-threshold = 3
-min_contributors = {least}
-[privacy]
-epsilon = 3.0
-delta = 1e-5
-[model]
-latent = 8
-generator_hidden = [16]
-[training]
-records_per_site = 100
-fit_steps = 5
-"""
-
-
-class Sites:
-    """The sites of a federation; ``before(site, header)`` sees every question and may say who is away."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.before = lambda *_: True
-
-    def make(self, _run, _plan, seen):
-        self.vaults = {name: Vault(self.folder / name) for name in NAMES}
-        self.seen = seen
-        return self
-
-    def send(self, asked):
-        answers = {}
-        for site, raw in asked.items():
-            there = self.before(site, frames.read(raw, len(raw)).header)
-            self.seen(site, "ready" if there else "gone")
-            if there:
-                answers[site] = self.vaults[site].handle(raw)
-        return answers
 
 
 @pytest.fixture
@@ -66,25 +23,12 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(conduct, "_RETURN_PAUSE", 0.0)
 
     def make(least, **patience):
-        folder = federation(tmp_path / "federation")
-        frame = toy.records()
-        for name in NAMES:
-            site = tmp_path / name
-            site.mkdir()
-            frame[frame.hospital == name].drop(columns="hospital").to_csv(site / "records.csv", index=False)
-            folder.admit(joined(kit(folder, name, site), tmp_path / "sites", epsilon_cap=10.0).reply)
-        (tmp_path / "run.toml").write_text(RUN.format(least=least))
-        plan = planned(folder, load_run(tmp_path / "run.toml"), None)
-        members = {member.name: member for member in folder.members()}
-        nodes = {name: node_digest(members[name].node_key) for name in NAMES}
-        times = {"answer_seconds": 1.0, "approval_seconds": 0.0, "return_seconds": 0.0, **patience}
-        identity = str(folder.folder / "identity.key")
-        run = RunFolder.make(folder, plan, Conditions(nodes=nodes, identity=identity, **times))
-        sites = Sites(tmp_path / "sites")
+        folder, sites = admitted(tmp_path, NAMES)
+        plan = plan_of(folder, tmp_path, threshold=3, least=least)
+        run = run_of(folder, plan, **patience)
         with pytest.raises(NotApprovedError):
             conduct.conduct(run.folder, sites.make)
-        for name in NAMES:
-            Proposals(sites.folder / name).approve(plan.hash)
+        sites.approve(plan)
         return run, sites
 
     return make
