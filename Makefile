@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(INDEX)
 
-.PHONY: demo test check clean
+.PHONY: demo test check deployment clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/fedcgan demo
@@ -22,6 +22,10 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# A whole federation on this machine, killed and attacked: ten minutes, as root for two users.
+deployment: $(VENV)/test.stamp
+	FEDCGAN_DEPLOYMENT=1 $(BIN)/python -m pytest tests/deployment
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'

@@ -24,13 +24,18 @@ from common.plan import COUNT_STEP, ENROL_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import Contribute, Enrol
 
+from . import takes_minutes
+
 STRANGER = 65534
 APART, TOGETHER = "site-1", "site-2"
 PACKAGES = Path(flwr.__file__).parents[1]
 RIGHTS = {"user": STRANGER, "group": STRANGER, "extra_groups": []}
 REFUSED_AT_THE_DOOR = {"say garbage", "say nothing of ours", "replay altered", "unsigned", "self-signed"}
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of two users")
+pytestmark = [
+    takes_minutes,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of two users"),
+]
 
 
 @pytest.fixture

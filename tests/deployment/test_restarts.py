@@ -16,6 +16,8 @@ from common.privacy.accounting import epsilon
 from common.protocol.messages import Open
 from server.run_folder import RunFolder
 
+from . import takes_minutes
+
 OF_SITES = ("vault", "supernode", "superexec", "clientapp")
 KINDS = (
     *(f"site/{kind}" for kind in OF_SITES),
@@ -79,6 +81,7 @@ def go_on(federation, run, seen) -> str:
     return status.state if status.state == "finished" else status.phase
 
 
+@takes_minutes
 def test_every_kind_of_process_is_killed_and_the_run_completes(open_folder):
     seed = int(os.environ.get("FEDCGAN_CHAOS_SEED", random.SystemRandom().randrange(10**6)))
     with Loopback(open_folder, 3, absent=("site-3",)) as federation:
