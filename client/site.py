@@ -101,21 +101,28 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / f"{plan.hash}.json").write_bytes(plan.to_json())
 
-    def approved(self, plan_hash: str) -> Plan:
-        """An approved plan. Raises NotApprovedError."""
+    def check_approved(self, plan_hash: str) -> Path:
+        """Where an approved plan lies. Raises NotApprovedError."""
         known = _HASH.fullmatch(plan_hash) is not None  # else it is no part of a path
         approved = self.folder / "approved" / f"{plan_hash}.json"
-        rehearsed = self.folder / "rehearsals" / plan_hash / "plan.json"
-        path = approved if known and approved.exists() else rehearsed
+        path = approved if known and approved.exists() else self._rehearsed(plan_hash)
         if not known or not path.exists():
             raise NotApprovedError(
                 f"plan {plan_hash[:12]} was not approved at this site",
                 hint="a plan runs only where it was approved",
             )
+        return path
+
+    def approved(self, plan_hash: str) -> Plan:
+        """An approved plan. Raises NotApprovedError."""
+        path = self.check_approved(plan_hash)
         plan = Plan.from_json(path.read_bytes())
-        if plan.hash != plan_hash or plan.rehearsal != (path == rehearsed):
+        if plan.hash != plan_hash or plan.rehearsal != (path == self._rehearsed(plan_hash)):
             raise NotApprovedError(f"the approved plan {plan_hash[:12]} was altered on disk")
         return plan
+
+    def _rehearsed(self, plan_hash: str) -> Path:
+        return self.folder / "rehearsals" / plan_hash / "plan.json"
 
     def ledger_of(self, plan: Plan) -> Ledger:
         """The ledger that a plan is charged to: a rehearsal has one of its own. Raises ConfigError."""
@@ -150,7 +157,7 @@ class Site:
         for path in list(folder.glob("*")):
             if path.name != plan.hash:
                 shutil.rmtree(path)
-        write_secret(folder / plan.hash / "plan.json", plan.to_json())
+        write_secret(self._rehearsed(plan.hash), plan.to_json())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from common.errors import ConfigError, NotJoinedError, RehearsalError
-from common.launch import command
+from common.launch import QUIET_FLOWER, command
 from common.supervision import Program, Supervisor
 from common.terminal import messages
 
@@ -17,12 +17,6 @@ from .membership import Membership, courier_folder
 from .ownership import Owner, Owners
 from .rehearsals import Rehearsed, rehearsals
 from .site import Site
-
-_QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-}
 
 
 def start(folder: Path, same_user: bool, programs: Path | None = None) -> None:
@@ -129,7 +123,7 @@ def _vault(folder: Path, owner: Owner | None) -> Program:
     return Program(
         name="vault",
         command=(*command(), "site", "vault", str(folder.absolute())),
-        environment={**kept, "HOME": str(folder.absolute()), "OMP_NUM_THREADS": _threads(), **_QUIET},
+        environment={**kept, "HOME": str(folder.absolute()), "OMP_NUM_THREADS": _threads(), **QUIET_FLOWER},
         folder=folder,
         log=folder / "vault.log",
         user=owner.user if owner else None,
@@ -163,7 +157,7 @@ def _courier(
             "FLWR_HOME": str(home),
             "OMP_NUM_THREADS": "1",
             "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
-            **_QUIET,
+            **QUIET_FLOWER,
         },
         folder=flower,
         log=log,

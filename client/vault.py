@@ -100,7 +100,7 @@ class Vault:
                 reply = self._answer(frame, raw)
                 standing.check(self.site.folder)  # the steward may have said stop meanwhile
                 if frame.header.kind != Propose.kind:
-                    self.site.approved(frame.header.plan)
+                    self.site.check_approved(frame.header.plan)
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
             self.site.log.warning("%s", plain(f"{error.message} {error.hint}")[:_LONGEST])

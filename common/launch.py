@@ -21,6 +21,14 @@ SIDES = {
 }
 
 
+QUIET_FLOWER = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+"""Of the environment of every program of Flower's: it calls nobody, and installs nothing."""
+
+
 def command() -> tuple[str, ...]:
     """The command that starts another process of this program; its arguments follow.
 

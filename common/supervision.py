@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from .processes import children, command_line
+
 _POLL = 0.2
 _PAUSE = 2.0  # seconds before what died is started again; twice as many each time that it dies soon
 _LONGEST_PAUSE = 10.0
@@ -167,20 +169,8 @@ def _process(program: Program, command: list[str], output: BinaryIO | None) -> s
 
 def _has_child(pid: int, name: str) -> bool:
     """Whether a process has a child of this name that is alive; where that cannot be known, it has."""
-    if not Path("/proc/self/stat").exists():
-        return True
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = path.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
-            if (
-                int(parent) == pid
-                and state != "Z"
-                and name.encode() in (path.parent / "cmdline").read_bytes()
-            ):
-                return True
-        except (OSError, ValueError):  # it ended meanwhile
-            continue
-    return False
+    known = children()
+    return not known or any(name in word for child in known.get(pid, []) for word in command_line(child))
 
 
 def _dies_with_parent() -> None:

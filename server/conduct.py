@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +22,12 @@ from common.events import Event, listening
 from common.plan import PROPOSE_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import Propose, Refused, Standing
-from common.report import Costs, build
 
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .courier import Courier, Seen
 from .rehearsal import StandIns
-from .release import write_release
+from .release import costs_of, write_release, write_report
 from .rounds import Coordinator
 from .run_folder import Failure, RunFolder, SiteStatus
 
@@ -119,17 +116,8 @@ def _release(run: RunFolder, plan: Plan, state: Checkpoint) -> None:
     making, out = run.folder / "release.new", run.folder / "release"
     shutil.rmtree(making, ignore_errors=True)
     write_release(plan, run.schema, state, making)
-    costs = Costs(
-        wall_seconds=(datetime.now(UTC) - run.status.started).total_seconds(),
-        seconds=state.seconds,
-        encryption_seconds=None,
-        encryption_share=None,
-        traffic=state.traffic,
-        upload_ratio_float32=state.contribution_bytes / (4 * state.values_sent),
-        attempts=state.attempts,
-    )
-    report = {**build(plan, {}, costs), "trouble": [asdict(one) for one in state.trouble]}
-    (making / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
+    wall_seconds = (datetime.now(UTC) - run.status.started).total_seconds()
+    write_report(plan, state, costs_of(state, wall_seconds), {}, making)
     shutil.rmtree(out, ignore_errors=True)
     making.rename(out)
 

@@ -117,7 +117,7 @@ class Courier:
 
     def send(self, frames: Mapping[str, bytes]) -> dict[str, bytes]:
         """One frame to each named site; answers by site. A site that fails or is late is absent."""
-        self.call_roll()
+        self._call_roll()
         nodes = {self._nodes[site]: raw for site, raw in frames.items() if site in self._nodes}
         names = {node: site for site, node in self._nodes.items()}
         return {names[node]: raw for node, raw in self._exchange(nodes, self._answer_seconds).items()}
@@ -127,7 +127,7 @@ class Courier:
         deadline = time.monotonic() + patience
         while len(list(self._grid.get_node_ids())) < len(self._sites) and time.monotonic() < deadline:
             time.sleep(self._poll_seconds)
-        self.call_roll()
+        self._call_roll()
         if len(self._nodes) < least:
             missing = ", ".join(sorted(set(self._sites) - set(self._nodes)))
             raise NotEnoughSitesError(
@@ -136,13 +136,12 @@ class Courier:
                 hint="start them, or look at their logs; then run again",
             )
 
-    def call_roll(self) -> list[str]:
-        """Which node carries for which site, now. The sites that are online."""
+    def _call_roll(self) -> None:
+        """Which node carries for which site, now."""
         self._nodes = self._roll.call(self._exchange)
         if self._seen is not None:
             for site in self._sites:
                 self._seen(site, "ready" if site in self._nodes else "gone")
-        return [site for site in self._sites if site in self._nodes]
 
     def _exchange(self, frames: Mapping[int, bytes], patience: float) -> dict[int, bytes]:
         names = {node: site for site, node in self._nodes.items()}
@@ -202,7 +201,8 @@ class _Asked:
             self._waiting.pop("", None)  # refused by Flower: the node is gone
 
     def _message(self, node: int, raw: bytes) -> Message:
-        record: object = self._records.setdefault(id(raw), to_record(raw))
+        if (record := self._records.get(id(raw))) is None:
+            record = self._records[id(raw)] = to_record(raw)
         return Message(record, node, MESSAGE_TYPE, ttl=self._ttl)  # type: ignore[call-overload,no-any-return]
 
     def pull(self) -> list[tuple[int, Message]]:

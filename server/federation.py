@@ -150,10 +150,15 @@ class FederationFolder:
             raise CryptoError(f"{folder} can be read by others (mode {mode:o})", hint=f"chmod 700 {folder}")
         return cls(folder, read_model(Settings, folder / _SETTINGS, FederationError))
 
+    @property
+    def identity_file(self) -> Path:
+        """Where the coordinator's signing key is."""
+        return self.folder / _IDENTITY
+
     @cached_property
     def identity(self) -> Identity:
         """The coordinator's signing key. Raises FederationError if it is gone: it is never made anew here."""
-        path = self.folder / _IDENTITY
+        path = self.identity_file
         if not path.exists():
             raise FederationError(
                 f"there is no {path}", hint="restore it from a backup: the members know this key and no other"

@@ -82,7 +82,7 @@ def start(
     """Keep SuperLink and its edge running and let admitted sites in, until it is ended."""
     from .start import start as keep
 
-    keep(_open(federation), rehearse)
+    keep(open_federation(federation), rehearse)
 
 
 @app.command()
@@ -98,7 +98,7 @@ def invite(
     """Make the kit for one site. It holds a PIN that is good once: send it to that site alone."""
     from datetime import timedelta
 
-    file = _open(federation).invite(name, timedelta(days=days))
+    file = open_federation(federation).invite(name, timedelta(days=days))
     path = out or Path(f"{name}.kit.zip")
     file.write(path)
     data = {"kit": str(path), "site": name, "expires": file.kit.model_dump(mode="json")["expires"]}
@@ -127,7 +127,7 @@ def admit(
     """Make a site that replied a member, and end its PIN."""
     from common.join_reply import JoinReply
 
-    folder = _open(federation)
+    folder = open_federation(federation)
     member = folder.admit(JoinReply.read(reply), fingerprint)
     printed = folder.fingerprint(member)
 
@@ -148,7 +148,7 @@ def admit(
 @app.command("list")
 def list_members(federation: Where = Path(), as_json: Json = False) -> None:
     """Everybody who was ever invited, and how they stand."""
-    folder = _open(federation)
+    folder = open_federation(federation)
     members = folder.members()
     settings = folder.settings
     data = {
@@ -180,7 +180,7 @@ def list_members(federation: Where = Path(), as_json: Json = False) -> None:
 @app.command()
 def revoke(name: Name, federation: Where = Path(), as_json: Json = False) -> None:
     """Shut a member out, or end an invitation. Its keys are never taken again."""
-    folder = _open(federation)
+    folder = open_federation(federation)
     member = folder.revoke(name)
 
     def human() -> None:
@@ -197,7 +197,7 @@ def revoke(name: Name, federation: Where = Path(), as_json: Json = False) -> Non
 @app.command()
 def certificate(federation: Where = Path(), as_json: Json = False) -> None:
     """Make the server a new key and certificate. Sites need nothing new; the server is to be restarted."""
-    made = _open(federation).renew_certificate()
+    made = open_federation(federation).renew_certificate()
     until = made.not_valid_after_utc
 
     def human() -> None:
@@ -209,7 +209,8 @@ def certificate(federation: Where = Path(), as_json: Json = False) -> None:
     print_result(data, as_json, human)
 
 
-def _open(folder: Path) -> FederationFolder:
+def open_federation(folder: Path) -> FederationFolder:
+    """The federation in this folder. Raises FederationError."""
     from .federation import FederationFolder
 
     return FederationFolder.open(folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from common import array_output
 from common.array_generator import ReleasedArrays
 from common.arrays import Arrays
 from common.contributions import layout_of
+from common.durable import write_whole
 from common.earlier import FACT, fact
 from common.errors import ProtocolError
 from common.generator import ReleasedGenerator
@@ -24,6 +26,7 @@ from common.plan import Plan
 from common.privacy.accounting import epsilon, rounded_up
 from common.release_files import save_sums
 from common.released import Released
+from common.report import Costs, build
 from common.schema import ArraySchema, Schema, TableSchema
 from common.tables import write_table
 
@@ -87,6 +90,29 @@ def write_release(plan: Plan, schema: Schema, state: Checkpoint, out: Path) -> D
     save_sums(out, sums_file(plan, schema, state))
     generator.save(out)
     return Drawn(generator, records)
+
+
+def costs_of(state: Checkpoint, wall_seconds: float) -> Costs:
+    """What a run took, as its coordinator saw it."""
+    return Costs(
+        wall_seconds=wall_seconds,
+        seconds=state.seconds,
+        encryption_seconds=None,
+        encryption_share=None,
+        traffic=state.traffic,
+        upload_ratio_float32=state.contribution_bytes / (4 * state.values_sent),
+        attempts=state.attempts,
+    )
+
+
+def write_report(
+    plan: Plan, state: Checkpoint, costs: Costs, quality: dict[str, Any], out: Path
+) -> dict[str, Any]:
+    """The report of a run, in ``out``. quality: where somebody could look at real records"""
+    report = {**build(plan, quality, costs), "trouble": [asdict(one) for one in state.trouble]}
+    text = json.dumps(report, indent=2)
+    write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
+    return report
 
 
 def sums_file(plan: Plan, schema: Schema, state: Checkpoint) -> bytes:

@@ -11,12 +11,12 @@ import typer
 from common.errors import ConfigError, FedcganError, InterruptedRunError, RefusedError
 from common.terminal import messages, output, print_result
 
+from .federation_cli import Json, Where, open_federation
+
 if TYPE_CHECKING:
     from .federation import FederationFolder
     from .run_folder import RunFolder, Status
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
-Where = Annotated[Path, typer.Option("--federation", help="The federation's folder.")]
 Which = Annotated[
     str | None, typer.Argument(help="The beginning of the plan's hash; the latest run if none.")
 ]
@@ -34,25 +34,19 @@ def run_plan(
 
     from .run_folder import Conditions, RunFolder
 
-    folder = _open(federation)
+    folder = open_federation(federation)
     try:
         plan = Plan.from_json(path.read_bytes().strip())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     _check(folder, plan.schema_hash, plan.federation.coordinator.identity)
-    nodes = _nodes(folder, plan.federation.names)
-    if missing := [name for name in plan.federation.names if name not in nodes]:
+    names = plan.federation.names
+    conditions = Conditions.of(folder, names, answer=answer, approval=approval, away=away)
+    if missing := [name for name in names if name not in conditions.nodes]:
         raise ConfigError(
             f"{', '.join(missing)}: not a member any more, and the keys need all of the roster",
             hint="make a plan without them: fedcgan plan new --site ...",
         )
-    conditions = Conditions(
-        nodes=nodes,
-        identity=_identity(folder),
-        answer_seconds=answer,
-        approval_seconds=approval,
-        return_seconds=away,
-    )
     _begin(folder, RunFolder.make(folder, plan, conditions))
     _follow(RunFolder.find(folder, plan.hash), detach, as_json)
 
@@ -62,7 +56,7 @@ def status(which: Which = None, federation: Where = Path(), as_json: Json = Fals
     from .run_folder import RunFolder
     from .run_table import table
 
-    found = RunFolder.find(_open(federation), which).status
+    found = RunFolder.find(open_federation(federation), which).status
     print_result(found.model_dump(mode="json"), as_json, lambda: output.print(table(found)))
 
 
@@ -70,7 +64,7 @@ def watch(which: Which = None, federation: Where = Path(), as_json: Json = False
     """Follow a run to its end; Ctrl-C ends the watching, not the run."""
     from .run_folder import RunFolder
 
-    _follow(RunFolder.find(_open(federation), which), False, as_json)
+    _follow(RunFolder.find(open_federation(federation), which), False, as_json)
 
 
 def stop(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
@@ -78,7 +72,7 @@ def stop(which: Which = None, federation: Where = Path(), as_json: Json = False)
     from .run_folder import RunFolder
     from .superlink import SuperLink
 
-    folder = _open(federation)
+    folder = open_federation(federation)
     run = RunFolder.find(folder, which)
     if run.is_conducted() and (number := run.flower_run) is not None:
         SuperLink(folder).stop_run(number)
@@ -96,35 +90,25 @@ def resume(
     which: Which = None, federation: Where = Path(), detach: Detach = False, as_json: Json = False
 ) -> None:
     """Go on with a run that was stopped or interrupted, or that failed; nothing is done twice."""
-    from .run_folder import RunFolder
+    from .run_folder import Conditions, RunFolder
 
-    folder = _open(federation)
+    folder = open_federation(federation)
     run = RunFolder.find(folder, which)
     if run.status.state == "finished":
         raise ConfigError(f"the run is finished: {run.folder / 'release'}")
-    now = {"nodes": _nodes(folder, run.plan.federation.names), "identity": _identity(folder)}
-    run.keep(run.conditions.model_copy(update=now))
+    before = run.conditions
+    run.keep(
+        Conditions.of(
+            folder,
+            run.plan.federation.names,
+            answer=before.answer_seconds,
+            approval=before.approval_seconds,
+            away=before.return_seconds,
+        )
+    )
     if not run.is_conducted():
         _begin(folder, run)
     _follow(run, detach, as_json)
-
-
-def _open(federation: Path) -> FederationFolder:
-    from .federation import FederationFolder
-
-    return FederationFolder.open(federation)
-
-
-def _nodes(folder: FederationFolder, names: list[str]) -> dict[str, str]:
-    """Flower's keys of the sites that are members still."""
-    from .run_folder import node_digest
-
-    members = {m.name: m for m in folder.members() if m.state == "admitted" and m.node_key is not None}
-    return {name: node_digest(members[name].node_key or "") for name in names if name in members}
-
-
-def _identity(folder: FederationFolder) -> str:
-    return str((folder.folder / "identity.key").absolute())
 
 
 def _check(folder: FederationFolder, schema_hash: str, identity: str) -> None:

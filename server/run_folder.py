@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,26 @@ class Conditions(BaseModel):
     answer_seconds: float
     approval_seconds: float
     return_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        federation: FederationFolder,
+        names: Iterable[str],
+        *,
+        answer: float,
+        approval: float,
+        away: float,
+    ) -> Self:
+        """The conditions for those of these sites that are members still. Times in seconds."""
+        keys = {m.name: m.node_key for m in federation.members() if m.state == "admitted"}
+        return cls(
+            nodes={name: node_digest(key) for name in names if (key := keys.get(name)) is not None},
+            identity=str(federation.identity_file.absolute()),
+            answer_seconds=answer,
+            approval_seconds=approval,
+            return_seconds=away,
+        )
 
 
 class SiteStatus(BaseModel):

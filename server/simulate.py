@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import pandas as pd
 from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
-from common.durable import write_whole
 from common.earlier import Earlier
 from common.errors import ConfigError
 from common.events import emit
 from common.generator import ReleasedGenerator
 from common.planning import make_plan, stand_in
-from common.report import Costs, build
+from common.report import Costs
 from common.schema import Schema
 from common.simulation import engines
 from common.simulation.array_report import array_quality
@@ -29,7 +27,7 @@ from common.simulation.prepare import Run, prepare
 from common.simulation.report import table_quality
 
 from .checkpoint import Checkpoint
-from .release import Drawn, write_release
+from .release import Drawn, costs_of, write_release, write_report
 
 
 def run_folder(out: Path) -> Path:
@@ -82,10 +80,7 @@ def simulate(
     state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
     emit("release", 0, 1, run.plan.privacy.epsilon)
     quality = _quality(write_release(run.plan, run.schema, state, out), run, config, scored)
-    report = build(run.plan, quality, _costs(config, state, start))
-    report["trouble"] = [asdict(one) for one in state.trouble]
-    text = json.dumps(report, indent=2)
-    write_whole(out / "report.json", lambda path: path.write_text(text, "utf-8"))
+    report = write_report(run.plan, state, _costs(config, state, start), quality, out)
     emit("release", 1, 1, report["epsilon"])
     example = {c.name: str(c.categories[-1]) for c in schema.conditions}
     return Outcome(out, report, example)
@@ -131,15 +126,8 @@ def _quality(drawn: Drawn, run: Run, config: SimulationConfig, scored: bool) -> 
 
 
 def _costs(config: SimulationConfig, state: Checkpoint, start: float) -> Costs:
-    wall = time.perf_counter() - start
-    here = config.engine == "inproc"  # with Ray the sites' seconds pass in other processes
-    encryption = dict(stopwatch.seconds) if here else None
-    return Costs(
-        wall_seconds=wall,
-        seconds=state.seconds,
-        encryption_seconds=encryption,
-        encryption_share=sum(stopwatch.seconds.values()) / wall if here else None,
-        traffic=state.traffic,
-        upload_ratio_float32=state.contribution_bytes / (4 * state.values_sent),
-        attempts=state.attempts,
-    )
+    costs = costs_of(state, time.perf_counter() - start)
+    if config.engine != "inproc":  # the sites' seconds pass in other processes
+        return costs
+    share = sum(stopwatch.seconds.values()) / costs.wall_seconds
+    return replace(costs, encryption_seconds=dict(stopwatch.seconds), encryption_share=share)

@@ -14,7 +14,7 @@ from .federation import FederationFolder
 from .gate import Gate
 from .members import Member
 from .nodes import Nodes
-from .run_folder import Conditions, RunFolder, node_digest
+from .run_folder import Conditions, RunFolder
 from .superlink import SuperLink
 
 _LOOKED = 5.0  # seconds between two looks at the members
@@ -101,12 +101,8 @@ class _Host:
         from .rehearsal import rehearsal_plan  # and networks with it, which nothing else here needs
 
         plan = rehearsal_plan(self._federation, member, folder)
-        conditions = Conditions(
-            nodes={member.name: node_digest(member.node_key or "")},
-            identity=str((self._federation.folder / "identity.key").absolute()),
-            answer_seconds=_ANSWER,
-            approval_seconds=_PATIENCE,
-            return_seconds=_PATIENCE,
+        conditions = Conditions.of(
+            self._federation, [member.name], answer=_ANSWER, approval=_PATIENCE, away=_PATIENCE
         )
         run = RunFolder.made(folder, plan, self._federation.schema, conditions)
         run.number(self._link.start_run(run.folder))

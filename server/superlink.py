@@ -19,17 +19,12 @@ from typing import Any
 from common.address import host_and_port, is_loopback
 from common.durable import write_whole
 from common.errors import SuperLinkError
-from common.launch import APPLICATION
+from common.launch import APPLICATION, QUIET_FLOWER
 from common.supervision import Program
 
 from . import edge
 from .federation import FederationFolder
 
-_QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-}
 _HERE = "here"  # the name of the connection to our own SuperLink
 _PATIENCE = 120.0  # seconds for one call of the command line
 _COURIER, _COORDINATOR = "fedcgan_courier", "fedcgan_coordinator"
@@ -212,7 +207,7 @@ class SuperLink:
         return {
             "OMP_NUM_THREADS": "1",
             **kept,
-            **_QUIET,
+            **QUIET_FLOWER,
             "PATH": path,
             "HOME": str(self._flower),
             "FLWR_HOME": str(self._flower / "home"),

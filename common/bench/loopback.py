@@ -21,6 +21,7 @@ import tomli_w
 from ..columns import CategoryColumn, NumberColumn
 from ..errors import FedcganError
 from ..launch import command
+from ..processes import children, command_line
 from ..schema import TableSchema
 
 SCHEMA = TableSchema(
@@ -184,9 +185,9 @@ class Loopback:
         """Process ids by what they are: superlink, superexec, edge, serverapp; SITE/ and vault, supernode,
         superexec, clientapp."""
         found: dict[str, list[int]] = {}
-        children = _children()
+        known = children()
         for who, process in self._running.items():
-            for pid in _tree(process.pid, children):
+            for pid in _tree(process.pid, known):
                 if (kind := _kind(pid)) is not None:
                     key = kind if who == "coordinator" else f"{who}/{kind}"
                     found.setdefault(key, []).append(pid)
@@ -254,10 +255,7 @@ _KINDS = {
 
 def _kind(pid: int) -> str | None:
     """What a process is, by its command line."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-    except OSError:
-        return None
+    words = command_line(pid)
     for word in words[:3]:
         name = Path(word).name.split(":")[0]
         if name in _KINDS:
@@ -265,19 +263,8 @@ def _kind(pid: int) -> str | None:
     return "vault" if words[-4:-2] == ["site", "vault"] else None
 
 
-def _children() -> dict[int, list[int]]:
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text("utf-8", "replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    return children
-
-
-def _tree(pid: int, children: dict[int, list[int]]) -> list[int]:
+def _tree(pid: int, known: dict[int, list[int]]) -> list[int]:
     found = [pid]
-    for child in children.get(pid, []):
-        found += _tree(child, children)
+    for child in known.get(pid, []):
+        found += _tree(child, known)
     return found

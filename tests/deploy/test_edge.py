@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
+from common.supervision import free_port
 from server.edge import command, configuration
 
 from .edge import (
@@ -18,7 +19,6 @@ from .edge import (
     certificates,
     edge,
     exchange,
-    free_port,
     missing_nginx,
     running,
     unprivileged_folder,

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from client.proposals import Proposals
 from client.vault import Vault
+from common.errors import NotApprovedError
 from common.plan import Plan
 from common.protocol import frames
 from common.run_config import load_run
+from server.conduct import conduct
 from server.federation import FederationFolder
 from server.planned import planned
-from server.run_folder import Conditions, RunFolder, node_digest
+from server.run_folder import Conditions, RunFolder
 from tests import toy
 
 from .invitations import federation, joined, kit
@@ -90,12 +94,19 @@ def plan_of(
 
 def conditions(made: FederationFolder, names: Sequence[str], **patience: float) -> Conditions:
     """Nobody is waited for unless ``patience`` says so."""
-    members = {member.name: member for member in made.members()}
-    times = {"answer_seconds": 1.0, "approval_seconds": 0.0, "return_seconds": 0.0, **patience}
-    nodes = {name: node_digest(members[name].node_key or "") for name in names}
-    return Conditions(nodes=nodes, identity=str(made.folder / "identity.key"), **times)
+    times = {"answer": 1.0, "approval": 0.0, "away": 0.0, **patience}
+    return Conditions.of(made, names, **times)
 
 
 def run_of(made: FederationFolder, plan: Plan, **patience: float) -> RunFolder:
     """Its run."""
     return RunFolder.make(made, plan, conditions(made, plan.federation.names, **patience))
+
+
+def approved_run(made: FederationFolder, sites: Sites, plan: Plan, **patience: float) -> RunFolder:
+    """A run that was proposed, so that every steward could approve it."""
+    run = run_of(made, plan, **patience)
+    with pytest.raises(NotApprovedError):
+        conduct(run.folder, sites.make)
+    sites.approve(plan)
+    return run

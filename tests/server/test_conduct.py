@@ -15,7 +15,7 @@ from server.rehearsal import rehearsal_plan
 from server.run_folder import RunFolder
 from tests import toy
 
-from .conducted import admitted, conditions, plan_of, run_of
+from .conducted import admitted, approved_run, conditions, plan_of, run_of
 
 NAMES = toy.HOSPITALS[:3]
 
@@ -42,10 +42,7 @@ def test_nothing_runs_before_every_site_approved(made, tmp_path):
 def test_an_approved_plan_runs_to_its_release(made, tmp_path):
     folder, sites = made
     plan = plan_of(folder, tmp_path)
-    run = run_of(folder, plan)
-    with pytest.raises(NotApprovedError):
-        conduct.conduct(run.folder, sites.make)
-    sites.approve(plan)
+    run = approved_run(folder, sites, plan)
     conduct.conduct(run.folder, sites.make)
     status = run.status
     assert (status.state, status.failure) == ("finished", None)
@@ -60,10 +57,7 @@ def test_an_approved_plan_runs_to_its_release(made, tmp_path):
 def test_a_refused_plan_never_runs(made, tmp_path):
     folder, sites = made
     plan = plan_of(folder, tmp_path)
-    run = run_of(folder, plan)
-    with pytest.raises(NotApprovedError):
-        conduct.conduct(run.folder, sites.make)
-    sites.approve(plan)
+    run = approved_run(folder, sites, plan)
     Proposals(sites.folder / "south").refuse(plan.hash, "not this year")
     with pytest.raises(NotApprovedError, match="south refused"):
         conduct.conduct(run.folder, sites.make)
@@ -76,10 +70,7 @@ def test_a_refused_plan_never_runs(made, tmp_path):
 def test_a_paused_site_is_waited_for(made, tmp_path):
     folder, sites = made
     plan = plan_of(folder, tmp_path)
-    run = run_of(folder, plan)
-    with pytest.raises(NotApprovedError):
-        conduct.conduct(run.folder, sites.make)
-    sites.approve(plan)
+    run = approved_run(folder, sites, plan)
     pause(sites.folder / "south", "an inspection")
     with pytest.raises((NotApprovedError, RefusedError)):
         conduct.conduct(run.folder, sites.make)

@@ -5,13 +5,13 @@ from rich.console import Console
 
 from client.site import Site
 from client.standing import pause, unpause, withdraw
-from common.errors import InterruptedRunError, NotApprovedError, NotEnoughSitesError, RefusedError
+from common.errors import InterruptedRunError, NotEnoughSitesError, RefusedError
 from common.protocol.messages import Contribute, KeyDeal
 from server import conduct
 from server.run_table import table
 from tests import toy
 
-from .conducted import admitted, plan_of, run_of
+from .conducted import admitted, approved_run, plan_of
 
 NAMES = toy.HOSPITALS
 
@@ -25,11 +25,7 @@ def made(tmp_path, monkeypatch):
     def make(least, **patience):
         folder, sites = admitted(tmp_path, NAMES)
         plan = plan_of(folder, tmp_path, threshold=3, least=least)
-        run = run_of(folder, plan, **patience)
-        with pytest.raises(NotApprovedError):
-            conduct.conduct(run.folder, sites.make)
-        sites.approve(plan)
-        return run, sites
+        return approved_run(folder, sites, plan, **patience), sites
 
     return make
 
@@ -89,7 +85,7 @@ def test_who_left_while_the_run_was_interrupted_is_done_without_too(made):
 
 
 def test_if_too_few_are_left_the_run_fails_and_says_who_left(made):
-    run, sites = made(least=4, return_seconds=3600.0)
+    run, sites = made(least=4, away=3600.0)
     sites.before = at_first(Contribute.kind, lambda: withdraw(sites.folder / "south", "the study is over"))
     with pytest.raises(RefusedError, match="south refused: the site has left the federation"):
         conduct.conduct(run.folder, sites.make)  # at once: there is nothing to wait for
@@ -100,7 +96,7 @@ def test_if_too_few_are_left_the_run_fails_and_says_who_left(made):
 
 
 def test_a_site_that_comes_late_is_waited_for(made):
-    run, sites = made(least=4, return_seconds=3600.0)
+    run, sites = made(least=4, away=3600.0)
     asked, states = [], []
 
     def late(site, header):
@@ -130,7 +126,7 @@ def test_it_is_not_waited_for_longer_than_was_said(made):
 
 
 def test_a_site_paused_in_the_middle_is_waited_for(made):
-    run, sites = made(least=4, return_seconds=3600.0)
+    run, sites = made(least=4, away=3600.0)
     stop = at_first(Contribute.kind, lambda: pause(sites.folder / "south", "an inspection"))
     states = []
 
