@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import ConfigError, NotJoinedError, RehearsalError
 from common.launch import QUIET_FLOWER, command
 from common.supervision import Program, Supervisor
-from common.terminal import messages
+from common.terminal import say
 
 from .door import SOCKET, Door, alone
 from .membership import Membership, courier_folder
@@ -28,7 +28,7 @@ def start(folder: Path, same_user: bool, programs: Path | None = None) -> None:
     and we are not root.
     """
     site = _supervised(folder, same_user, programs)
-    _say(
+    say(
         f"{folder.absolute().name}: vault and courier are running; logs: {folder}/site.log, courier.log; "
         "Ctrl-C ends both"
     )
@@ -52,7 +52,7 @@ def dry_run(folder: Path, same_user: bool, patience: float, programs: Path | Non
         if found or time.monotonic() > deadline:
             site.stop()
 
-    _say("waiting for the coordinator's rehearsal; it begins within a minute after we are online")
+    say("waiting for the coordinator's rehearsal; it begins within a minute after we are online")
     site.run(look)
     if not found:
         raise RehearsalError(
@@ -87,7 +87,7 @@ def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervi
     rights = None if courier_owner == ours else courier_owner
     # of the courier's own folder root reads nothing: what lies there may be a link to anything
     carrier = _courier(courier, membership.address, folder / "courier.log", rights, programs)
-    return Supervisor([vault, carrier], lambda text: _say(f"{membership.site}: {text}"))
+    return Supervisor([vault, carrier], lambda text: say(f"{membership.site}: {text}"))
 
 
 def serve_vault(folder: Path) -> None:
@@ -111,11 +111,7 @@ def keep_courier(courier: Path) -> None:
         raise NotJoinedError(
             f"{courier} is not a courier's folder", hint="fedcgan site join makes it"
         ) from error
-    Supervisor([_courier(courier, address, None, None, None)], _say).run()
-
-
-def _say(text: str) -> None:
-    messages.print(text, highlight=False, soft_wrap=True)
+    Supervisor([_courier(courier, address, None, None, None)], say).run()
 
 
 def _vault(folder: Path, owner: Owner | None) -> Program:

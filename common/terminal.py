@@ -27,6 +27,11 @@ def print_result(data: dict[str, Any], as_json: bool, human: Callable[[], None])
         human()
 
 
+def say(text: str) -> None:
+    """A sentence to whoever watches, beside the result."""
+    messages.print(text, highlight=False, soft_wrap=True)
+
+
 def guarded(app: typer.Typer) -> int:
     """Run a command line; every failure becomes a code, a hint and an exit code."""
     as_json = "--json" in sys.argv

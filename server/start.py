@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import FedcganError, SuperLinkError
 from common.supervision import Supervisor
-from common.terminal import messages
+from common.terminal import say
 
 from .federation import FederationFolder
 from .gate import Gate
@@ -33,11 +33,11 @@ def start(federation: FederationFolder, rehearse: bool) -> None:
     link = SuperLink(federation)
     link.prepare()
     host = _Host(federation, link, rehearse)
-    _say(
+    say(
         f"federation {federation.settings.name} at {federation.settings.address}; "
         f"logs: {federation.folder}/flower; Ctrl-C ends it"
     )
-    Supervisor(link.programs(), _say).run(host.look)
+    Supervisor(link.programs(), say).run(host.look)
 
 
 def _check_certificate(federation: FederationFolder) -> None:
@@ -45,9 +45,7 @@ def _check_certificate(federation: FederationFolder) -> None:
     now = datetime.now(UTC)
     ends = federation.certificates.server(now).not_valid_after_utc
     if ends - now < _WARNED:
-        _say(
-            f"the server's certificate ends on {ends:%Y-%m-%d}: fedcgan federation certificate makes another"
-        )
+        say(f"the server's certificate ends on {ends:%Y-%m-%d}: fedcgan federation certificate makes another")
 
 
 class _Host:
@@ -56,7 +54,7 @@ class _Host:
     def __init__(self, federation: FederationFolder, link: SuperLink, rehearse: bool) -> None:
         self._federation, self._link, self._rehearse = federation, link, rehearse
         self._nodes = Nodes(federation.folder / "flower" / "nodes.json")
-        self._gate = Gate(link, self._nodes, _say)
+        self._gate = Gate(link, self._nodes, say)
         self._known: list[Member] | None = None
         self._next_look = self._next_question = 0.0
         self._failing = 0  # looks in a row
@@ -80,9 +78,9 @@ class _Host:
         except SuperLinkError as error:  # it may still be starting
             self._failing += 1
             if self._failing % _WORTH_SAYING == 0:
-                _say(f"{error.code}: {error.message}")
+                say(f"{error.code}: {error.message}")
         except FedcganError as error:
-            _say(f"{error.code}: {error.message}")
+            say(f"{error.code}: {error.message}")
 
     def _meet(self, members: list[Member]) -> None:
         """Start one rehearsal with a member that came online, unless a run goes on."""
@@ -106,13 +104,9 @@ class _Host:
         )
         run = RunFolder.made(folder, plan, self._federation.schema, conditions)
         run.number(self._link.start_run(run.folder))
-        _say(f"{member.name} is online; rehearsing with it, on made-up records")
+        say(f"{member.name} is online; rehearsing with it, on made-up records")
 
     def _folders(self) -> list[Path]:
         flower = self._federation.folder / "flower"
         found = [*(self._federation.folder / "runs").glob("*/plan.json")]
         return [*found, *flower.glob("rehearsals/*/plan.json")]
-
-
-def _say(text: str) -> None:
-    messages.print(text, highlight=False, soft_wrap=True)
