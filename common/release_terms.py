@@ -1,0 +1,91 @@
+"""What a plan says about its release, before anything is trained: who is held out, what is asked, what fails.
+
+Nothing here has a default: a plan is agreed before anybody knows the results.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .privacy.mechanism import LEAST_NOISE, GaussianSum
+
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Task(BaseModel):
+    """What classifiers are asked to predict, trained on synthetic and tested on held-out records.
+
+    target: a column; positive if its value is above ``above`` (numbers) or equals ``equals``
+    exclude: columns that give the answer away
+    """
+
+    model_config = _MODEL
+    target: str
+    above: float | None = None
+    equals: str | None = None
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.above is None) == (self.equals is None):
+            raise ValueError("give exactly one of above, equals")
+        return self
+
+
+class Evaluate(BaseModel):
+    """The last sum: how the synthetic records do on every site's records, as bounded counts with noise.
+
+    noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
+    records: synthetic records that sites are shown, those of the release among them
+    task: of classifiers, none for images and signals, whose task is their label
+    """
+
+    model_config = _MODEL
+    noise_multiplier: float = Field(ge=LEAST_NOISE)
+    field_bits: int = Field(ge=8, le=28)
+    records: int = Field(ge=100, le=1_000_000)
+    task: Task | None
+
+    @property
+    def mechanism(self) -> GaussianSum:
+        """What is charged for it."""
+        return GaussianSum(noise_multiplier=self.noise_multiplier)
+
+
+class GateTerms(BaseModel):
+    """Above what a release is refused. All are excesses of training records over held-out ones.
+
+    copies: share of synthetic records that equal a training record, beyond what held-out records explain
+    close: share of training records with a synthetic record much nearer than the next, beyond held-out ones
+    tpr_at_1_percent, tpr_at_01_percent: true positive rate of the best membership attack at a false positive
+        rate of 1 % and of 0.1 %
+    risk: success of singling out, linking or inferring (anonymeter), beyond its control
+    """
+
+    model_config = _MODEL
+    copies: float = Field(gt=0, le=1)
+    close: float = Field(gt=0, le=1)
+    tpr_at_1_percent: float = Field(gt=0.01, le=1)
+    tpr_at_01_percent: float = Field(gt=0.001, le=1)
+    risk: float = Field(gt=0, le=1)
+
+
+class ReleaseTerms(BaseModel):
+    """holdout: share of a site's units that it keeps out of training, for evaluation; chosen by the site at
+    random, the same for every run; evaluate: none, and nothing is measured on records for the release;
+    signatures: sites that must counter-sign the release
+    """
+
+    model_config = _MODEL
+    holdout: float = Field(ge=0, lt=0.9)
+    evaluate: Evaluate | None
+    gate: GateTerms
+    signatures: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.evaluate is not None and self.holdout == 0:
+            raise ValueError("an evaluation needs held-out records")
+        return self
