@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common.errors import FedcganError
-from common.plan import COUNT_STEP, MEASURE_STEP, Plan, attempt, attempted
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, attempt, attempted
 from common.privacy.ledger import Ledger
+from common.privacy.mechanism import GaussianSum, Mechanism
 
 
 @contextmanager
@@ -37,7 +38,21 @@ def note_answer(ledger: Ledger, reply: bytes, plan: Plan, step: str) -> None:
         ledger.ended("finished", plan=plan.hash)
 
 
+def cost(mechanism: Mechanism, step: str, plan: Plan, ledger: Ledger) -> Mechanism:
+    """What a step costs a unit of this site on top of what the ledger has.
+
+    The evaluation costs a unit held out as much as all sums of the run; at a site that missed one of these,
+    they have not been charged, and that is what it costs.
+    """
+    if (evaluate := plan.release.evaluate) is None or attempted(step)[0] != EVALUATE_STEP:
+        return mechanism
+    charged = {attempted(entry.step)[0] for entry in ledger.entries() if entry.plan == plan.hash}
+    sums = {name for name, other in plan.steps.items() if isinstance(other, GaussianSum)}
+    return mechanism if sums - {EVALUATE_STEP} <= charged else evaluate.alone
+
+
 def l2_sensitivity(step: str, plan: Plan) -> float:
     """How far a unit moves what a step sums up (L2): feature maps have norm 1, gradients their clip."""
-    trained = plan.train is not None and attempted(step)[0] not in (COUNT_STEP, MEASURE_STEP)
+    of_features = (COUNT_STEP, MEASURE_STEP, EVALUATE_STEP)
+    trained = plan.train is not None and attempted(step)[0] not in of_features
     return plan.train.max_grad_norm if trained and plan.train else 1.0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import Evaluation, Sites
+from common.config import Sites, Task
 from common.errors import ColumnError, ConfigError, DataError
 from common.evaluation.task import check_task
 from common.modalities.tabular import encode
@@ -114,11 +114,11 @@ def test_site_folders_never_take_names_from_records(value):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (Evaluation(target="nothing", above=0), "no column"),
-        (Evaluation(target="cost", equals="x"), "give 'above'"),
-        (Evaluation(target="cost", above=50), "cuts the bin"),
-        (Evaluation(target="sex", equals="other"), "female, male"),
-        (Evaluation(target="sex", equals="male", exclude=tuple(toy.SCHEMA.names)), "every column"),
+        (Task(target="nothing", above=0), "no column"),
+        (Task(target="cost", equals="x"), "give 'above'"),
+        (Task(target="cost", above=50), "cuts the bin"),
+        (Task(target="sex", equals="other"), "female, male"),
+        (Task(target="sex", equals="male", exclude=tuple(toy.SCHEMA.names)), "every column"),
     ],
 )
 def test_evaluations_that_cannot_be_done_are_refused_before_a_run(tmp_path, task, says):
@@ -129,7 +129,7 @@ def test_evaluations_that_cannot_be_done_are_refused_before_a_run(tmp_path, task
 
 def test_a_bin_that_starts_at_an_atom_is_above_it():
     """Codes of cost: the atom 0, then bins from 0 that never hold 0."""
-    position, _, positive = check_task(toy.SCHEMA, Evaluation(target="cost", above=0))
+    position, _, positive = check_task(toy.SCHEMA, Task(target="cost", above=0))
     assert toy.SCHEMA.names[position] == "cost"
     assert positive.tolist() == [False, True, True, True, True]
 
