@@ -13,6 +13,7 @@ from common.config import (
     Federation,
     Model,
     Privacy,
+    Release,
     SimulationConfig,
     Sites,
     Task,

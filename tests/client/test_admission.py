@@ -247,7 +247,7 @@ def canary(monkeypatch):
         raise RecordsReadError
 
     monkeypatch.setattr(data, "load_records", read)
-    monkeypatch.setattr(data, "read_records", read)
+    monkeypatch.setattr(data, "split_records", read)
     monkeypatch.setattr(vault_module, "load_records", read)
     return asked
 
@@ -305,7 +305,7 @@ class Careless(Vault):
     """A vault that takes real records for a rehearsal."""
 
     def _read(self, schema, plan):
-        return load_records(self.site.records, schema, plan, allow_identified=False)
+        return load_records(self.site.records, schema, plan, self.site.holdout_key, allow_identified=False)
 
 
 def test_the_canary_sings(run, vault, canary, monkeypatch):

@@ -17,7 +17,7 @@ from common.errors import ColumnError, ConfigError, DataError
 from common.evaluation.task import check_task
 from common.modalities.tabular import encode
 from common.schema_detect import detect
-from common.simulation.split import assign, hold_out
+from common.simulation.split import assign
 from common.tables import read_table
 from tests import toy
 
@@ -34,11 +34,11 @@ def test_subjects_stay_together(split):
     assert (pd.Series(numbers).groupby(frame.patient).nunique() == 1).all()
 
 
-def test_held_out_people_are_not_in_training():
-    frame = toy.records()
-    held = hold_out(frame, "patient", 0.2, np.random.default_rng(0))
-    assert not set(frame.patient[held]) & set(frame.patient[~held])
-    assert abs(held.mean() - 0.2) < 0.02
+def test_held_out_people_are_not_in_training(tmp_path):
+    training, held = toy.run_folder(tmp_path / "run").tables()
+    assert not set(training.patient) & set(held.patient)
+    assert len(training) + len(held) == len(toy.records())
+    assert len(held) / len(toy.records()) == pytest.approx(0.2, abs=0.08)
 
 
 def test_dirichlet_skews_and_iid_does_not():

@@ -437,7 +437,8 @@ def test_what_is_opened_is_the_pooled_sum_with_the_planned_noise(tmp_path, kind)
     features = array_features(schema, plan)
     exact = np.zeros(features.count)
     for vault in running.vaults.values():
-        records: Records = load_records(vault.site.records, schema, plan)
+        key = vault.site.holdout_key
+        records: Records = load_records(vault.site.records, schema, plan, key).training
         exact += features.sum(records.rows, records.weights)
         assert [entry.step for entry in vault.site.ledger.entries()] == list(plan.steps)
         assert {entry.unit for entry in vault.site.ledger.entries()} == {schema.unit}

@@ -26,7 +26,7 @@ from common.protocol import frames, messages, records
 from common.release_files import DESCRIPTION, WEIGHTS
 from common.released import load_release
 from common.schema import Schema
-from common.states import ArrayRoundState, MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, EvaluateState, MeasureState, RoundState, StepState
 from server.checkpoint import Checkpoint
 from server.continued import Sums
 
@@ -212,6 +212,9 @@ def _of_arrays(kind: str) -> dict[str, Decoder]:
         f"{name}: step state": _of(
             kind, lambda of, raw: StepState.from_bytes(raw, of.schema), lambda of: of.step_state
         ),
+        f"{name}: evaluate state": _of(
+            kind, lambda of, raw: EvaluateState.from_bytes(raw, of.schema, 3), lambda of: of.evaluate_state
+        ),
         f"{name}: round state": _of(
             kind,
             lambda of, raw: ArrayRoundState.from_bytes(raw, of.features.layout, of.features.count),
@@ -279,6 +282,9 @@ DECODERS: dict[str, Decoder] = {
     ),
     "step state": Decoder(
         lambda w, raw: StepState.from_bytes(raw, w.run.schema), lambda w: [w.states["StepState"]]
+    ),
+    "evaluate state": Decoder(
+        lambda w, raw: EvaluateState.from_bytes(raw, w.run.schema, 3), lambda w: [w.states["EvaluateState"]]
     ),
     "round state": Decoder(
         lambda w, raw: RoundState.from_bytes(raw, w.run.schema, w.features),

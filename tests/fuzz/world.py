@@ -31,10 +31,11 @@ from common.planning import make_plan, stand_in
 from common.privacy.ledger import Cap
 from common.protocol import frames
 from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Propose, Refused, Standing
+from common.rehearsal import synthetic_rows
 from common.release_files import save_sums
 from common.schema import ArraySchema
 from common.simulation.prepare import Run
-from common.states import ArrayRoundState, MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, EvaluateState, MeasureState, RoundState, StepState
 from server.adversary import Adversary
 from server.checkpoint import Checkpoint
 from server.continued import Sums
@@ -62,6 +63,10 @@ class Of:
     def step_state(self) -> bytes:
         _, discriminator = counts(self.schema, self.plan)
         return StepState(grouping=None, entered=np.zeros(discriminator, np.float32)).to_bytes()
+
+    @cached_property
+    def evaluate_state(self) -> bytes:
+        return EvaluateState(rows=synthetic_rows(self.schema, 3)).to_bytes()
 
     @cached_property
     def round_state(self) -> bytes:
@@ -175,6 +180,7 @@ class World:
         combinations = int(np.prod(self.layout.conditions))
         made = (
             MeasureState(grouping=grouping),
+            EvaluateState(rows=synthetic_rows(self.run.schema, 3)),
             StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32)),
             RoundState(
                 grouping=grouping,

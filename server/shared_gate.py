@@ -1,0 +1,92 @@
+"""The privacy gate as everybody may see it: from noisy counts of how near synthetic records are to real ones.
+
+A generator that copies is nearer to records it was trained on than to those it was not; all criteria compare
+these two. Noise hides little copying: a criterion that would not have seen one copied record in ten says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.evaluation.figures import Criterion, Gate, Verdict
+from common.evaluation.public_bins import CLOSE_BINS
+from common.plan import Plan
+
+from .noisy_counts import WIDTH, Array, NoisyCounts, Statistic, excess, true_positive_rate
+
+_POWER = 1.645  # standard deviations for 19 of 20 cases
+_BLIND = 0.1  # one record in ten
+
+
+def shared_gate(trained: NoisyCounts, held_out: NoisyCounts, plan: Plan) -> Gate:
+    """The criteria of a plan on units trained on and held out, by bins of nearness."""
+    assert plan.release.evaluate is not None
+    terms, both, shown = (
+        plan.release.gate,
+        NoisyCounts.stacked([trained, held_out]),
+        plan.release.evaluate.records,
+    )
+
+    def copies(counts: Array) -> Array:
+        matched = excess(1)(counts) * np.maximum(counts[..., 0, :].sum(-1), 1.0)
+        return np.asarray(matched / shown)
+
+    return Gate(
+        criteria=(
+            _criterion(
+                "copies",
+                "synthetic records that are copies of records trained on",
+                "share of synthetic records: exact matches beyond those of held-out records",
+                both.read(copies),
+                terms.copies,
+            ),
+            _criterion(
+                "close",
+                "records trained on that a synthetic record is suspiciously near",
+                "share of records trained on, beyond that of held-out ones",
+                both.read(excess(CLOSE_BINS)),
+                terms.close,
+            ),
+            *(
+                _criterion(
+                    name,
+                    f"members that an attacker would name, at {rate:.1%} false alarms",
+                    f"true positive rate of an attack by nearness; {rate:.1%} is chance",
+                    both.read(_attack(rate)),
+                    threshold,
+                )
+                for name, rate, threshold in (
+                    ("tpr_at_1_percent", 0.01, terms.tpr_at_1_percent),
+                    ("tpr_at_01_percent", 0.001, terms.tpr_at_01_percent),
+                )
+            ),
+        )
+    )
+
+
+def _attack(rate: float) -> Statistic:
+    return true_positive_rate(rate)
+
+
+def _criterion(
+    name: str, title: str, how: str, read: tuple[float, float, float], threshold: float
+) -> Criterion:
+    value, low, high = read
+    resolution = threshold + (WIDTH + _POWER) / WIDTH * (high - low) / 2
+    verdict: Verdict = "passed"
+    if low > threshold:
+        verdict = "failed"
+    elif resolution > max(_BLIND, 2 * threshold):
+        verdict = "inconclusive"
+    return Criterion(
+        name=name,
+        title=title,
+        value=round(value, 5),
+        low=round(low, 5),
+        high=round(high, 5),
+        threshold=threshold,
+        resolution=round(resolution, 5),
+        verdict=verdict,
+        source="secure sum",
+        how=how,
+    )
