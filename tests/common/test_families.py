@@ -41,6 +41,7 @@ from common.simulation.prepare import prepare
 from server.adversary import Adversary, step
 from server.measured import ArrayMeasured
 from tests import toy
+from tests.energy import distance
 from tests.federation import LocalFederation
 
 SITES, LENGTH = 4, 16
@@ -153,15 +154,6 @@ def generated(family, count=400):
     labels = torch.arange(count) % 2
     noise = family.generator.points(count, torch.Generator().manual_seed(1))
     return family.generator(noise, torch.eye(2)[labels]).numpy(), labels.numpy(), noise.numpy()
-
-
-def distance(one, other):
-    """Energy distance (Szekely and Rizzo 2013): zero for equal distributions alone."""
-
-    def mean(a, b):
-        return np.linalg.norm(a[:, None] - b[None], axis=2).mean()
-
-    return 2 * mean(one, other) - mean(one, one) - mean(other, other)
 
 
 def judged(family, real):
