@@ -256,6 +256,10 @@ def print_table(result: dict[str, Any]) -> None:
     real = (f"{result[key]:.3f}" if key in result else "" for key in ("accuracy_real", "macro_f1_real"))
     table.add_row("real", *real, "", "")
     output.print(table)
+    for name in ("classifier", "classifier_strong"):
+        if name in result:
+            weights = (result[f"{kind}{end}"] for kind in [name.replace("classifier", "classifier_weights")] for end in ("", "_real"))
+            output.print(f"{result[name]}, weights", *weights)
     output.print(
         f"{result['seconds']:.0f} s, {result['upload_bytes_per_site'] / 1e6:.1f} MB a site", highlight=False
     )

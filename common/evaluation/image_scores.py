@@ -156,6 +156,7 @@ def image_scores(
     epochs on ``train``, each divided by its standard deviation over real training images. Shares of classes
     count: draw ``synthetic`` with those of the training set.
     tstr_over_trtr: macro-F1 learned from synthetic over that learned from real, None if the latter is 0;
+    classifier_weights: hash of the network that learned from synthetic (_real: from real) images;
     feature_net: hash of the very feature net; recognised_real: its accuracy on ``test``; strong: the strong
     classifier too; reference: records on which epochs are counted, smaller means quicker
     Raises TooFewRecordsError with fewer than 2 records on a side.
@@ -172,7 +173,9 @@ def image_scores(
     }
     if strong:
         best = _learned(classifiers.strong_cnn, STRONG_EPOCHS, (synthetic, real, test), seed, reference)
-        result |= {"accuracy_strong": best["accuracy"], "accuracy_strong_real": best["accuracy_real"]}
+        for name in ("accuracy", "classifier_weights"):
+            result |= {f"{name}_strong{ending}": best[f"{name}{ending}"] for ending in ("", "_real")}
+        result["classifier_strong"] = best["classifier"]
     return result
 
 
@@ -203,6 +206,7 @@ def _learned(
         found[f"accuracy{ending}"] = classifiers.accuracy(test.labels, said)
         found[f"macro_f1{ending}"] = classifiers.macro_f1(test.labels, said)
         found["classifier"] = network.name
+        found[f"classifier_weights{ending}"] = classifiers.weights_hash(network)
     below = found["macro_f1_real"]
     found["tstr_over_trtr"] = found["macro_f1"] / below if below else None
     return found

@@ -41,6 +41,7 @@ from common.simulation.prepare import prepare
 from server.adversary import Adversary, step
 from server.measured import ArrayMeasured
 from tests import toy
+from tests.energy import distance
 from tests.federation import LocalFederation
 
 SITES, LENGTH = 4, 16
@@ -155,15 +156,6 @@ def generated(family, count=400):
     return family.generator(noise, torch.eye(2)[labels]).numpy(), labels.numpy(), noise.numpy()
 
 
-def distance(one, other):
-    """Energy distance (Szekely and Rizzo 2013): zero for equal distributions alone."""
-
-    def mean(a, b):
-        return np.linalg.norm(a[:, None] - b[None], axis=2).mean()
-
-    return 2 * mean(one, other) - mean(one, one) - mean(other, other)
-
-
 def judged(family, real):
     """Mean over classes of the energy distance to other real records; share that is nearest its own class."""
     (values, labels, _), truth = generated(family), real.values[:, 0]
@@ -205,17 +197,20 @@ def recovered(family):
 
 def test_codes_recover_a_known_factor_and_the_head_reads_it_off_real_records():
     arrays, frequency, level = factored()
-    plan = plan_of(config("infogan", rounds=150), **GENEROUS)
+    plan = plan_of(
+        config("infogan", rounds=150, information=3.0), **GENEROUS
+    )  # with 1 one class may go without
     family = trained(plan, arrays)
     untrained = judged(family_of(SCHEMA, plan), factored(seed=1)[0])[0]
-    assert judged(family, factored(seed=1)[0])[0] < 0.5 * untrained
+    assert judged(family, factored(seed=1)[0])[0] < 0.75 * untrained
     told, followed = recovered(family)
-    assert told > 0.9
-    assert followed > 0.7
+    assert told > 0.7
+    assert followed > 0.75
     with torch.no_grad():
         read = family.free.head(record_tensor(LAYOUT.to_rows(arrays), LAYOUT)).numpy()
-    assert agreement(read[:, 1] > read[:, 0], frequency == 1, arrays.labels) > 0.85
-    assert correlation(read[:, 2], level, 2 * arrays.labels + frequency) > 0.7
+    assert agreement(read[:, 1] > read[:, 0], frequency == 1, arrays.labels) > 0.8
+    assert correlation(read[:, 2], level, 2 * arrays.labels + frequency) > 0.9
+    assert read[:, 2].std() > 0.4  # a head that learned nothing follows the level as well, by a tenth
 
 
 def test_without_the_mutual_information_codes_say_nothing():
@@ -223,8 +218,8 @@ def test_without_the_mutual_information_codes_say_nothing():
     told, followed = recovered(
         trained(plan_of(config("infogan", rounds=150, information=0.0), **GENEROUS), factored()[0])
     )
-    assert told < 0.8
-    assert followed < 0.6
+    assert told < 0.65
+    assert followed < 0.7
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """Coverage-guided fuzzing of the same decoders: ``python -m tests.fuzz.decoders -max_total_time=60``.
 
 Arguments are libFuzzer's. The first byte of an input chooses the decoder, the rest is fed to it; honest
-encodings are the corpus to start from. An input that is neither taken nor refused with a typed error ends
-the run with a status other than 0 and is kept in the folder of ``-artifact_prefix``.
+encodings are the corpus to start from. An input that is neither taken nor refused with a typed error, or that
+needs more than 2 GiB, ends the run with a status other than 0 and is kept in the folder of
+``-artifact_prefix``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ with atheris.instrument_imports(include=["common.protocol", "common.crypto", "ms
     import common.protocol.messages
     import common.protocol.records  # noqa: F401 - imported here to be instrumented
 
+from . import memory
 from .hostile import WHOLE
 from .table import DECODERS, feed
 from .world import build
@@ -44,7 +46,8 @@ def main(arguments: list[str]) -> None:
             if data:
                 feed(DECODERS[_NAMES[data[0] % len(_NAMES)]].decode, world, data[1:])
 
-        atheris.Setup([*arguments, f"-max_len={_LONGEST}", str(corpus)], one)
+        memory.bound()
+        atheris.Setup([*arguments, f"-max_len={_LONGEST}", "-rss_limit_mb=0", str(corpus)], one)
         atheris.Fuzz()
 
 

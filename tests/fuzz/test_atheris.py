@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from . import memory
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,3 +33,15 @@ def test_a_short_run_finds_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Done" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize(("asked", "granted"), [(memory.ROOM // 8, True), (memory.ROOM, False)])
+def test_what_takes_too_much_memory_is_stopped(asked, granted):
+    """Control: whatever the peak of the process that started it was."""
+    program = f"from tests.fuzz import memory; memory.bound(); bytearray({asked})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) is granted, done.stderr
+    assert ("MemoryError" in done.stderr) is not granted
