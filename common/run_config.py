@@ -163,7 +163,7 @@ class Release(BaseModel):
     evaluate_share: float = Field(default=0.05, ge=0, lt=1)
     signatures: int | None = Field(default=None, ge=0)
     gate: GateTerms = GateTerms(
-        copies=0.005, close=0.01, tpr_at_1_percent=0.03, tpr_at_01_percent=0.01, risk=0.1
+        copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.05
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.evaluation.attacks import CLOSE_BINS, EXACT_BINS
 from common.evaluation.figures import Criterion, Gate, Verdict
-from common.evaluation.public_bins import CLOSE_BINS
 from common.plan import Plan
 
 from .noisy_counts import WIDTH, Array, NoisyCounts, Statistic, excess, true_positive_rate
@@ -28,7 +28,7 @@ def shared_gate(trained: NoisyCounts, held_out: NoisyCounts, plan: Plan) -> Gate
     )
 
     def copies(counts: Array) -> Array:
-        matched = excess(1)(counts) * np.maximum(counts[..., 0, :].sum(-1), 1.0)
+        matched = excess(EXACT_BINS)(counts) * np.maximum(counts[..., 0, :].sum(-1), 1.0)
         return np.asarray(matched / shown)
 
     return Gate(

@@ -258,7 +258,11 @@ def print_table(result: dict[str, Any]) -> None:
     output.print(table)
     for name in ("classifier", "classifier_strong"):
         if name in result:
-            weights = (result[f"{kind}{end}"] for kind in [name.replace("classifier", "classifier_weights")] for end in ("", "_real"))
+            weights = (
+                result[f"{kind}{end}"]
+                for kind in [name.replace("classifier", "classifier_weights")]
+                for end in ("", "_real")
+            )
             output.print(f"{result[name]}, weights", *weights)
     output.print(
         f"{result['seconds']:.0f} s, {result['upload_bytes_per_site'] / 1e6:.1f} MB a site", highlight=False

@@ -64,3 +64,17 @@ def density_scores(found: Nearest, records: Records, space: Space) -> Scores:
     half = space.step / 2
     others = nearest_other(records, space)
     return np.asarray(np.log(others + half) - np.log(found.first + half), np.float64)
+
+
+PUBLIC_BINS = len(PUBLIC_EDGES) + 1
+"""Of ``public_bins``."""
+
+EXACT_BINS, CLOSE_BINS = len(_ALONE) + 1, PUBLIC_EDGES.index(CLOSE_SCORE) + 1
+"""The first bins hold exact copies; the first of these and more, records that a synthetic one is close to."""
+
+
+def public_bins(records: Records, synthetic: Records, schema: Schema) -> NDArray[np.int64]:
+    """The bin of each record's public score: int64[records], the lower, the likelier it was trained on."""
+    if not len(records):
+        return np.zeros(0, np.int64)
+    return np.searchsorted(PUBLIC_EDGES, public_scores(records, synthetic, schema), side="right")

@@ -26,15 +26,16 @@ _MOST = 10_000  # synthetic records that a model learns from
 
 
 def task_scores(synthetic: Codes, records: Codes, schema: TableSchema, task: Task) -> NDArray[np.float64]:
-    """The probability of the positive class that gradient boosting gives to records: float64[records].
+    """The log-odds of the positive class that gradient boosting gives to records: float64[records].
 
-    Half for all where the synthetic records have one class only.
+    0 for all where the synthetic records have one class only. A sum over trees in their order, so that the
+    score of a record does not depend on the others in the least bit.
     """
     _, inputs, _ = check_task(schema, task)
     model = _boosting(_Held(synthetic[:_MOST], hashlib.sha256(synthetic.tobytes()).digest()), schema, task)
     if model is None or not len(records):
-        return np.full(len(records), 0.5)
-    return np.asarray(model.predict_proba(records[:, inputs])[:, 1], np.float64)
+        return np.zeros(len(records))
+    return np.asarray(model.decision_function(records[:, inputs]), np.float64)
 
 
 def predicted_classes(

@@ -92,10 +92,7 @@ def _least_rate(members: int, others: int, allowed: int, threshold: float, failu
     rates = np.geomspace(1e-4, 1, 400)
     counts = np.floor(members * rates - _SEEN * np.sqrt(members * rates * (1 - rates))).astype(int)
     for rate, count in zip(rates, counts, strict=True):
-        if (
-            count > threshold * members
-            and _ahead_by_chance(int(count), allowed, members, others) < failure
-        ):
+        if count > threshold * members and _ahead_by_chance(int(count), allowed, members, others) < failure:
             return float(rate)
     return None
 

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Arrays
 from ..holdout import Split
+from ..modalities.array_layout import ArrayLayout
 from ..modalities.histograms import HistogramFeatures
+from ..modalities.tabular import Codes
 from ..records import Records
 from ..release_terms import Evaluate
 from ..schema import ArraySchema, Schema, TableSchema
-from .public_bins import PUBLIC_BINS, public_bins
+from .attacks import PUBLIC_BINS, public_bins
 from .task import check_task
 
 Array = NDArray[np.float64]
@@ -44,6 +47,12 @@ class Block:
     def count(self) -> int:
         """Cells."""
         return math.prod(self.shape)
+
+
+def _borders(bins: int) -> Array:
+    """Log-odds between bins whose probabilities are equally wide."""
+    share = np.arange(1, bins) / bins
+    return np.asarray(np.log(share / (1 - share)))
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,13 @@ class EvaluationFeatures:
         return np.concatenate(parts)
 
     def _near(self, records: Records, synthetic: NDArray[Any]) -> NDArray[np.int64]:
-        return public_bins(records.rows, synthetic, self.schema)
+        return public_bins(self._told(records.rows), self._told(synthetic), self.schema)
+
+    def _told(self, rows: NDArray[Any]) -> Codes | Arrays:
+        """Rows as attacks take them."""
+        if isinstance(self.schema, ArraySchema):
+            return ArrayLayout.of(self.schema).to_arrays(rows)
+        return np.asarray(rows, np.int64)
 
     def _task(self, held: Records, synthetic: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
         """The cell of each held-out record in each block of the task."""
@@ -142,7 +157,9 @@ class EvaluationFeatures:
         target, _, positive = check_task(self.schema, task)
         truth = positive[held.rows[:, target]].astype(np.int64)
         scores = task_scores(synthetic, held.rows, self.schema, task)
-        fine, coarse = (np.minimum((scores * n).astype(np.int64), n - 1) for n in (SCORES, SCORES_OF_GROUPS))
+        fine, coarse = (
+            np.searchsorted(_borders(n), scores, side="right") for n in (SCORES, SCORES_OF_GROUPS)
+        )
         found = {TASK: truth * SCORES + fine}
         for condition in self.groups:
             group = held.rows[:, self.schema.names.index(condition)]

@@ -93,7 +93,9 @@ def _bits(column: Column) -> Vectors:
     rank[order] = np.arange(count)
     ones = (np.arange(count - 1) < rank[:, None]).astype(np.float32)
     if not column.missing:
-        return np.concatenate([same, ones / np.float32(np.sqrt(count - 1))], axis=1) * np.float32(np.sqrt(0.5))
+        return np.concatenate([same, ones / np.float32(np.sqrt(count - 1))], axis=1) * np.float32(
+            np.sqrt(0.5)
+        )
     ordered = np.zeros((count + 1, 2 * count - 1), np.float32)  # so that missing is as far from every value
     ordered[:count, :-1] = np.concatenate([ones, 1 - ones], axis=1) / np.float32(np.sqrt(2 * (count - 1)))
     ordered[count, -1] = np.sqrt(0.5)

@@ -27,9 +27,7 @@ def test_no_attack_on_composed_sums_beats_it():
     random = np.random.default_rng(0)
 
     def achieved(sigma: float) -> float:
-        without, inside = (
-            (shift + sigma * random.normal(size=(200_000, 3))).sum(1) for shift in (0.0, 1.0)
-        )
+        without, inside = ((shift + sigma * random.normal(size=(200_000, 3))).sum(1) for shift in (0.0, 1.0))
         return float((inside > np.quantile(without, 0.99)).mean())
 
     assert bound - 0.005 < achieved(2.0) < bound + 0.003
