@@ -142,7 +142,7 @@ def evaluate(split: Split, schema: Schema, plan: Plan, state: bytes, receipt: Re
     """
     asked = plan.release.evaluate
     assert asked is not None
-    synthetic = EvaluateState.from_bytes(state, schema, asked.records).rows
+    synthetic = EvaluateState.from_bytes(state, schema, asked.records, judged=plan.rounds > 0).rows
     phi = evaluation_features(schema, plan)
     exact = phi.sum(split, synthetic)
     grid = evaluate_encoding(phi, plan, asked).grid

@@ -29,7 +29,7 @@ from common.errors import (
 )
 from common.holdout import Split
 from common.limits import check_plan
-from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
+from common.plan import ENROL_STEP, EVALUATE_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     LARGEST,
@@ -65,6 +65,9 @@ _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another n
     KeyConfirm.kind: PROOF_STEP,
 }
 
+
+SHOWN = "shown"
+"""Of a run's folder: the synthetic records that this site evaluated, as they were sent."""
 
 _LONGEST = 1000  # letters of a line of the log, which a stranger may have chosen
 _MADE_UP = 1 << 24  # values of a rehearsal, whatever its plan says
@@ -227,6 +230,8 @@ class Vault:
         )
         with outcomes.failures(ledger, plan, step):
             update = task.run(records, schema, plan, request.state, receipt)
+            if task.step == EVALUATE_STEP:  # for this site's own report
+                write_secret(keys.folder / SHOWN, request.state)
             encrypted = encrypt_update(update, encoding(task.step, schema, plan).packing, joint)
             with timed("encrypt"):
                 tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)

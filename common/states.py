@@ -52,10 +52,15 @@ class StepState:
     grouping: Grouping | None
     entered: NDArray[np.float32]
 
+    @property
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """By name."""
+        groups = {} if self.grouping is None else {"groups": _narrow(self.grouping)}
+        return {**groups, "entered": self.entered}
+
     def to_bytes(self) -> bytes:
         """safetensors."""
-        groups = {} if self.grouping is None else {"groups": _narrow(self.grouping)}
-        return safetensors.numpy.save({**groups, "entered": self.entered})
+        return safetensors.numpy.save(self.tensors)
 
     @classmethod
     def from_bytes(cls, raw: bytes, schema: Schema) -> StepState:
@@ -165,19 +170,26 @@ class EvaluateState:
     """What the evaluation starts from: synthetic records, of the release.
 
     rows: as ``Records`` holds them, int64[records, columns], or uint8 or float32[records, values + 1]
+    judge: the networks that records entered in training, as they were last; None where there was none
     """
 
     rows: NDArray[Any]
+    judge: StepState | None
 
     def to_bytes(self) -> bytes:
         """safetensors; codes of a table as int16."""
         rows = self.rows.astype(np.int16) if self.rows.dtype == np.int64 else self.rows
-        return safetensors.numpy.save({"rows": np.ascontiguousarray(rows)})
+        tensors: dict[str, NDArray[Any]] = {"rows": np.ascontiguousarray(rows)}
+        return safetensors.numpy.save({**tensors, **(self.judge.tensors if self.judge else {})})
 
     @classmethod
-    def from_bytes(cls, raw: bytes, schema: Schema, count: int) -> EvaluateState:
-        """Raises MalformedMessageError unless there are ``count`` records that the schema allows."""
+    def from_bytes(cls, raw: bytes, schema: Schema, count: int, *, judged: bool) -> EvaluateState:
+        """Raises MalformedMessageError unless there are ``count`` records that the schema allows.
+
+        judged: whether the plan trains networks that records enter
+        """
         (rows,) = _load(raw, "rows")
+        judge = StepState.from_bytes(raw, schema) if judged else None
         if isinstance(schema, TableSchema):
             kind: type[np.generic] = np.int16
             width = len(schema.columns)
@@ -191,12 +203,12 @@ class EvaluateState:
             codes = rows.astype(np.int64)
             if (codes < 0).any() or (codes >= np.array(schema.sizes)).any():
                 raise MalformedMessageError("synthetic records that the schema does not allow")
-            return cls(rows=codes)
+            return cls(rows=codes, judge=judge)
         if not np.isin(rows[:, -1], np.arange(layout.classes)).all():
             raise MalformedMessageError("synthetic records of classes that the schema does not know")
         if kind == np.float32:
             _check_floats(layout.scaled(rows), 1.0 + 1e-5)
-        return cls(rows=rows)
+        return cls(rows=rows, judge=judge)
 
 
 def _load(raw: bytes, *names: str) -> list[NDArray[np.float32]]:

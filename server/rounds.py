@@ -26,7 +26,7 @@ from common.phases import EveryStep
 from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
 from common.schema import ArraySchema, Schema
-from common.states import EvaluateState, MeasureState
+from common.states import EvaluateState, MeasureState, StepState
 
 from . import adversary, watch
 from .aggregation import SecureSum
@@ -156,10 +156,20 @@ class Coordinator:
         with self._phase("evaluate"):
             spent = self._spent(self._plan.rounds)
             emit("evaluate", 0, 1, spent)
-            shown = shown_records(self._plan, self._schema, self._checkpoint)
-            self._checkpoint.evaluation, _ = self._opened(EVALUATE_STEP, EvaluateState(rows=shown).to_bytes())
+            shown = EvaluateState(
+                rows=shown_records(self._plan, self._schema, self._checkpoint), judge=self._judge()
+            )
+            self._checkpoint.evaluation, _ = self._opened(EVALUATE_STEP, shown.to_bytes())
             emit("evaluate", 1, 1, spent)
         self._checkpoint.save()
+
+    def _judge(self) -> StepState | None:
+        """The networks that records entered, as training left them: sites attack the release with them."""
+        if not self._plan.rounds:
+            return None
+        assert self._checkpoint.parameters is not None
+        entered = self._checkpoint.parameters[self._family.free_count :]
+        return StepState.from_bytes(self.measured.step_state(entered), self._schema)
 
     def _step(self, number: int, train: EveryStep) -> None:
         """One step of D from a secure sum of gradients, and steps of G."""

@@ -22,8 +22,15 @@ def made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
     """One step of each kind, and a state it could start from."""
     found = _table_states(plan, schema) if isinstance(schema, TableSchema) else _array_states(plan, schema)
     if (evaluate := plan.release.evaluate) is not None:
-        found[EVALUATE_STEP] = EvaluateState(rows=synthetic_rows(schema, evaluate.records)).to_bytes()
+        judge = _judge(plan, schema) if plan.rounds else None
+        rows = synthetic_rows(schema, evaluate.records)
+        found[EVALUATE_STEP] = EvaluateState(rows=rows, judge=judge).to_bytes()
     return found
+
+
+def _judge(plan: Plan, schema: Schema) -> StepState:
+    grouping = _grouping(schema) if isinstance(schema, TableSchema) else None
+    return StepState(grouping=grouping, entered=to_vector(family_of(schema, plan).entered))
 
 
 def _array_states(plan: Plan, schema: Schema) -> dict[str, bytes]:

@@ -213,7 +213,9 @@ def _of_arrays(kind: str) -> dict[str, Decoder]:
             kind, lambda of, raw: StepState.from_bytes(raw, of.schema), lambda of: of.step_state
         ),
         f"{name}: evaluate state": _of(
-            kind, lambda of, raw: EvaluateState.from_bytes(raw, of.schema, 3), lambda of: of.evaluate_state
+            kind,
+            lambda of, raw: EvaluateState.from_bytes(raw, of.schema, 3, judged=True),
+            lambda of: of.evaluate_state,
         ),
         f"{name}: round state": _of(
             kind,
@@ -284,7 +286,8 @@ DECODERS: dict[str, Decoder] = {
         lambda w, raw: StepState.from_bytes(raw, w.run.schema), lambda w: [w.states["StepState"]]
     ),
     "evaluate state": Decoder(
-        lambda w, raw: EvaluateState.from_bytes(raw, w.run.schema, 3), lambda w: [w.states["EvaluateState"]]
+        lambda w, raw: EvaluateState.from_bytes(raw, w.run.schema, 3, judged=True),
+        lambda w: [w.states["EvaluateState"]],
     ),
     "round state": Decoder(
         lambda w, raw: RoundState.from_bytes(raw, w.run.schema, w.features),

@@ -66,7 +66,9 @@ class Of:
 
     @cached_property
     def evaluate_state(self) -> bytes:
-        return EvaluateState(rows=synthetic_rows(self.schema, 3)).to_bytes()
+        return EvaluateState(
+            rows=synthetic_rows(self.schema, 3), judge=StepState.from_bytes(self.step_state, self.schema)
+        ).to_bytes()
 
     @cached_property
     def round_state(self) -> bytes:
@@ -178,10 +180,11 @@ class World:
         generator, discriminator = counts(self.run.schema, self.run.plan)
         classes, width = self.features.classes, len(self.features.owner)
         combinations = int(np.prod(self.layout.conditions))
+        judge = StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32))
         made = (
             MeasureState(grouping=grouping),
-            EvaluateState(rows=synthetic_rows(self.run.schema, 3)),
-            StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32)),
+            EvaluateState(rows=synthetic_rows(self.run.schema, 3), judge=judge),
+            judge,
             RoundState(
                 grouping=grouping,
                 parameters=np.zeros(generator + discriminator, np.float32),

@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client import outcomes
+from client.vault import SHOWN
 from common.config import Release, Training
 from common.contributions import encoding, evaluation_features
+from common.crypto.secret_file import read_secret
 from common.errors import ConfigError, MalformedMessageError
+from common.evaluation.judge import judged
 from common.evaluation.scored import COLUMNS, HELD_OUT, TASK, TRAINED
 from common.holdout import Split, held_out
 from common.limits import check_plan
@@ -113,7 +116,9 @@ def test_the_budget_is_kept_with_the_evaluation_in_it():
 def running(tmp_path_factory):
     run = toy.run_folder(
         tmp_path_factory.mktemp("evaluated") / "run",
-        training=Training(records_per_site=80, fit_steps=30),
+        training=Training(
+            records_per_site=80, fit_steps=30, schedule="every-step", rounds=1, sample_rate=0.1
+        ),
         release=Release(),
     )
     return LocalFederation(run)
@@ -139,6 +144,20 @@ def test_what_is_opened_is_the_pooled_sum_with_the_planned_noise(running, state)
     left = (state.evaluation - exact) / noise / (len(plan.federation.sites) / plan.federation.shares) ** 0.5
     assert abs(left.mean()) < 5 / len(left) ** 0.5
     assert left.std() == pytest.approx(1.0, abs=5 / (2 * len(left)) ** 0.5 + 0.01)
+
+
+def test_a_site_keeps_what_it_was_shown_with_the_discriminator(running, state):
+    name = running.plan.federation.names[0]
+    raw = read_secret(running.run_folder(name) / SHOWN)
+    shown = EvaluateState.from_bytes(raw, toy.SCHEMA, running.plan.release.evaluate.records, judged=True)
+    split = running.vaults[name]._load(running.plan, running.run_folder(name))[1]
+    scores = judged(split.held_out.rows, toy.SCHEMA, running.plan, shown.judge)
+    assert scores.shape == (len(split.held_out.rows),)
+    assert np.isfinite(scores).all()
+    assert scores.std() > 0
+    with pytest.raises(MalformedMessageError):  # a plan that trains must show its judge
+        bare = EvaluateState(rows=shown.rows, judge=None).to_bytes()
+        EvaluateState.from_bytes(bare, toy.SCHEMA, len(shown.rows), judged=True)
 
 
 def test_a_checkpoint_knows_what_was_evaluated(running, state):
@@ -207,22 +226,27 @@ def test_figures_of_many_records_are_near_the_truth():
 
 def test_synthetic_records_that_a_schema_does_not_allow_are_refused():
     rows = synthetic_rows(toy.SCHEMA, 5)
-    honest = EvaluateState(rows=rows).to_bytes()
-    assert (EvaluateState.from_bytes(honest, toy.SCHEMA, 5).rows == rows).all()
+    honest = EvaluateState(rows=rows, judge=None).to_bytes()
+    assert (EvaluateState.from_bytes(honest, toy.SCHEMA, 5, judged=False).rows == rows).all()
     wrong = rows.copy()
     wrong[2, 1] = toy.SCHEMA.sizes[1]
-    for raw, count in ((honest, 4), (EvaluateState(rows=wrong).to_bytes(), 5), (honest[:-1], 5)):
+    for raw, count in ((honest, 4), (EvaluateState(rows=wrong, judge=None).to_bytes(), 5), (honest[:-1], 5)):
         with pytest.raises(MalformedMessageError):
-            EvaluateState.from_bytes(raw, toy.SCHEMA, count)
+            EvaluateState.from_bytes(raw, toy.SCHEMA, count, judged=False)
     waves = synthetic_rows(toy_arrays.WAVES, 5)
     assert (
-        EvaluateState.from_bytes(EvaluateState(rows=waves).to_bytes(), toy_arrays.WAVES, 5).rows.shape[0] == 5
+        EvaluateState.from_bytes(
+            EvaluateState(rows=waves, judge=None).to_bytes(), toy_arrays.WAVES, 5, judged=False
+        ).rows.shape[0]
+        == 5
     )
     for place, value in ((0, 1e6), (0, np.nan), (-1, 7.0)):
         broken = waves.copy()
         broken[0, place] = value
         with pytest.raises(MalformedMessageError):
-            EvaluateState.from_bytes(EvaluateState(rows=broken).to_bytes(), toy_arrays.WAVES, 5)
+            EvaluateState.from_bytes(
+                EvaluateState(rows=broken, judge=None).to_bytes(), toy_arrays.WAVES, 5, judged=False
+            )
 
 
 @pytest.mark.parametrize("kind", ["image", "signal"])
