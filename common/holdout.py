@@ -44,6 +44,11 @@ class Split:
         sides = (Records.of(rows[side], None if unit is None else unit[side]) for side in (~held, held))
         return cls(*sides)
 
+    @classmethod
+    def trained_on(cls, records: Records) -> Split:
+        """Nobody held out."""
+        return cls(records, Records.of(records.rows[:0]))
+
 
 def new_key() -> str:
     """A fresh secret."""

@@ -407,7 +407,8 @@ def test_a_rehearsal_takes_little(run, vault, monkeypatch):
     assert propose(vault, run, large) == "approved"
     monkeypatch.setattr(vault_module, "_MADE_UP", 6000)
     assert isinstance(enrolled(vault, run, large), Enrolled)
-    assert len(vault._records[large.hash].rows) == 1000  # of six columns
+    split = vault._records[large.hash]
+    assert len(split.training.rows) + len(split.held_out.rows) == 1000  # of six columns
 
 
 def test_who_looks_at_rehearsals_changes_nothing(run, vault, monkeypatch):

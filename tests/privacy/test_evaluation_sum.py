@@ -155,8 +155,8 @@ def test_a_site_keeps_what_it_was_shown_with_the_discriminator(running, state):
     assert scores.shape == (len(split.held_out.rows),)
     assert np.isfinite(scores).all()
     assert scores.std() > 0
+    bare = EvaluateState(rows=shown.rows, judge=None).to_bytes()
     with pytest.raises(MalformedMessageError):  # a plan that trains must show its judge
-        bare = EvaluateState(rows=shown.rows, judge=None).to_bytes()
         EvaluateState.from_bytes(bare, toy.SCHEMA, len(shown.rows), judged=True)
 
 
