@@ -1,4 +1,4 @@
-"""The most an attacker can achieve: against the closed form, a real attack, and the bound of a single point."""
+"""The most an attacker can achieve: against the closed form, a real attack, and a bound of one point."""
 
 import numpy as np
 import pytest
@@ -21,15 +21,13 @@ def test_one_gaussian_equals_the_closed_form(sigma):
 
 
 def test_no_attack_on_composed_sums_beats_it():
-    """The best test there is, simulated; with half the noise it would beat the bound, so the test can fail."""
+    """The best test there is, simulated; with half the noise it beats the bound, so this can fail."""
     used = [GaussianSum(noise_multiplier=2.0)] * 3
     bound = most_true_positives(used, (0.01,))[0]
     random = np.random.default_rng(0)
 
     def achieved(sigma: float) -> float:
-        without, inside = (
-            (shift + sigma * random.normal(size=(200_000, 3))).sum(1) for shift in (0.0, 1.0)
-        )
+        without, inside = ((shift + sigma * random.normal(size=(200_000, 3))).sum(1) for shift in (0.0, 1.0))
         return float((inside > np.quantile(without, 0.99)).mean())
 
     assert bound - 0.005 < achieved(2.0) < bound + 0.003
