@@ -35,7 +35,7 @@ def test_without_it_the_reason_is_said(monkeypatch):
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("sleep 20", "longer than 0.5 seconds"),
+        ("exec sleep 20", "longer than 0.5 seconds"),
         ("echo not-json", "no usable answer"),
         ("echo 'ValueError: secret 42' >&2; exit 1", "anonymeter failed: ValueError"),
         ('echo \'[{"name": "x"}]\'', "anonymeter failed"),

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import binom
 
 from common.arrays import Arrays
-from common.bench.gate import plant, randhie, thirds
+from common.bench.gate import measure, plant, randhie, thirds
 from common.columns import CategoryColumn, NumberColumn
-from common.errors import TooFewRecordsError
+from common.errors import ConfigError, TooFewRecordsError
 from common.evaluation.anonymity import Attack
 from common.evaluation.attacks import CLOSE_SCORE, PUBLIC_EDGES, public_scores
 from common.evaluation.gate import DEFAULT_TERMS, FALSE_ALARMS, gate
@@ -275,3 +275,14 @@ def test_intervals_against_published_values():
         _, low, high = auc_interval(random.normal(1, size=60), random.normal(size=80))
         hits += low <= 0.7602 <= high
     assert 0.92 < hits / 300 < 0.98
+
+
+def test_the_table_of_the_docs_is_measured():
+    found = measure(records=400, seeds=1, fresh=1, anonymeter=False)
+    cases = {case["case"]: case for case in found["cases"]}
+    assert cases["fresh draws"]["failed"] == 0
+    assert cases["10 % copies"]["failed"] == 1
+    assert cases["10 % copies"]["failed_by"]["copies"] == 1
+    assert cases["10 % copies, one column altered"]["values"]["copies"] < 0.02
+    with pytest.raises(ConfigError):
+        measure(records=10_000, seeds=1, fresh=1, anonymeter=False)
