@@ -1,7 +1,8 @@
-"""Singling out, linking and inferring by anonymeter (Giomi et al. 2023), which runs in an interpreter of its own.
+"""Singling out, linking and inferring by anonymeter (Giomi et al. 2023), which runs in an interpreter of its
+own.
 
-anonymeter's pins exclude the numpy used here, so it is never imported: its interpreter is told the records over
-a pipe, as codes, and answers with counts. Nothing is written to disk.
+anonymeter's pins exclude the numpy used here, so it is never imported: its interpreter is told the records
+over a pipe, as codes, and answers with counts. Nothing is written to disk.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Membership attacks on released synthetic records: a score for each real record, no shadow models.
 
 ``public_scores`` needs released records alone, so that each site can score its own. ``density_scores`` also
-knows other real records and is stronger where coincidences are common. Compare training with held-out records,
-always: a fresh draw lies near records, too.
+knows other real records and is stronger where coincidences are common. Compare training with held-out
+records, always: a fresh draw lies near records, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def public_scores(records: Records, synthetic: Records, schema: Schema) -> Score
     """float64[records] in [0, 1], the lower, the likelier a record was trained on.
 
     A record that a synthetic one equals scores in [0, 0.1), by how far the next different one is; another in
-    [0.1, 1], by the ratio of the two. Raises TooFewRecordsError with fewer than 2 different synthetic records.
+    [0.1, 1], by the ratio of the two. Raises TooFewRecordsError with fewer than 2 different synthetic
+    records.
     """
     return public_of(nearest(records, synthetic, space_of(schema)))
 
@@ -56,8 +57,8 @@ def density_scores(found: Nearest, records: Records, space: Space) -> Scores:
 
     The log of how much denser synthetic records are around it than real ones, by nearest neighbours: after
     DOMIAS (van Breugel et al. 2023). Where they put a reference population, here stand all other ``records``,
-    trained on and held out together: which of them are which changes nothing, so that the score of a record is
-    as high by chance on either side.
+    trained on and held out together: which of them are which changes nothing, so that the score of a record
+    is as high by chance on either side.
 
     found: of ``records``
     """

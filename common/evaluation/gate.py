@@ -1,9 +1,9 @@
 """The privacy gate on the records of one place: does the release tell who was trained on?
 
-Every criterion compares training records with held-out ones, which a fresh draw is as near to. It fails if its
-value is above the plan's threshold **and** an exact test refutes, at a hundredth shared among all criteria,
-that training and held-out units are alike: a generator that draws afresh fails less than once in a hundred
-gates. It passes only if twice the threshold would have failed in 19 of 20 cases; otherwise it is
+Every criterion compares training records with held-out ones, which a fresh draw is as near to. It fails if
+its value is above the plan's threshold **and** an exact test refutes, at a hundredth shared among all
+criteria, that training and held-out units are alike: a generator that draws afresh fails less than once in a
+hundred gates. It passes only if twice the threshold would have failed in 19 of 20 cases; otherwise it is
 inconclusive. With subjects, units are subjects: each counts once, by its most telling record.
 """
 

@@ -58,3 +58,37 @@ def mean_interval(values: NDArray[np.floating], level: float = LEVEL) -> Interva
     mean, z = float(values.mean()), float(norm.ppf((1 + level) / 2))
     half = z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("inf")
     return float(mean - half), float(mean + half)
+
+
+def auc_interval(
+    positive: NDArray[np.floating], negative: NDArray[np.floating], level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Area under the ROC curve of scores, and its interval (DeLong, DeLong and Clarke-Pearson 1988).
+
+    Ties count half. On the logit scale, so that it stays inside [0, 1]; at least one score on each side.
+    """
+    above, below = (
+        _placements(positive, np.sort(negative)),
+        1 - _placements(negative, np.sort(positive)),
+    )
+    value = float(above.mean())
+    variance = sum(float(part.var(ddof=1)) / len(part) if len(part) > 1 else 0.25 for part in (above, below))
+    if not 0 < value < 1:
+        spread = 1 / np.sqrt(min(len(positive), len(negative)))
+        return value, max(0.0, value - spread), min(1.0, value + spread)
+    half = float(norm.ppf((1 + level) / 2)) * np.sqrt(variance) / (value * (1 - value))
+    middle = np.log(value / (1 - value))
+    low, high = (1 / (1 + np.exp(-(middle + sign * half))) for sign in (-1, 1))
+    return value, float(low), float(high)
+
+
+def _placements(scores: NDArray[np.floating], ascending: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Share of the other side that each score exceeds, ties half."""
+    left, right = (np.searchsorted(ascending, scores, side=side) for side in ("left", "right"))
+    return np.asarray((left + right) / 2 / len(ascending), np.float64)
+
+
+def absolute(low: float, high: float) -> Interval:
+    """The interval of a size, from that of a signed number."""
+    ends = sorted((abs(low), abs(high)))
+    return (0.0 if low <= 0 <= high else ends[0]), ends[1]

@@ -1,7 +1,7 @@
 """How near real records lie to synthetic ones: what attacks on released records look at.
 
-Copies of a synthetic record count once, so that repeating a copied record does not hide it. All is computed in
-blocks of matrix products; memory does not grow with the number of pairs.
+Copies of a synthetic record count once, so that repeating a copied record does not hide it. All is computed
+in blocks of matrix products; memory does not grow with the number of pairs.
 """
 
 from __future__ import annotations

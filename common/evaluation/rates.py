@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, hypergeom
 
-from .intervals import LEVEL, clopper_pearson, more_than_chance
+from .intervals import LEVEL, clopper_pearson
 
 _SEEN = 1.645  # deviations below its mean at which a count still lies in 19 of 20 cases
 
@@ -38,9 +38,9 @@ def at_false_positive_rate(
 ) -> Evidence:
     """True positive rate at a false positive rate, between the points of the curve where none has it.
 
-    low: Clopper-Pearson's lower bound of the share of training units above the lowest score that surely (95 %)
-    at most ``rate`` of fresh units reach; high: the like, of at least ``rate``. 0 and 1 if there is no such.
-    threshold, failure: of ``rejects``, for the resolution
+    low: Clopper-Pearson's lower bound of the share of training units above the lowest score that surely (95
+    %) at most ``rate`` of fresh units reach; high: the like, of at least ``rate``. 0 and 1 if there is no
+    such. threshold, failure: above which value, and below which p-value, it fails
     """
     out, members = np.sort(holdout)[::-1], np.sort(training)
     borders = np.unique(np.concatenate([out, members]))[::-1]
@@ -71,7 +71,7 @@ def _at_least(ascending: NDArray[np.floating], borders: NDArray[np.floating]) ->
 
 
 def _surely(units: int, rate: float) -> tuple[int | None, int | None]:
-    """The most false positives that still mean at most ``rate``, the fewest that mean at least it, at 95 %."""
+    """The most false positives that mean at most ``rate``, the fewest that mean at least it, at 95 %."""
     counts = np.arange(min(units, int(4 * rate * units) + 40))
     upper = beta.ppf(LEVEL, counts + 1, units - counts)
     lower = beta.ppf(1 - LEVEL, counts[1:], units - counts[1:] + 1)
@@ -90,11 +90,17 @@ def _ahead_by_chance(ahead: int, allowed: int, members: int, others: int) -> flo
 def _least_rate(members: int, others: int, allowed: int, threshold: float, failure: float) -> float | None:
     """The smallest true positive rate that would fail in 19 of 20 cases."""
     rates = np.geomspace(1e-4, 1, 400)
-    counts = np.floor(members * rates - _SEEN * np.sqrt(members * rates * (1 - rates))).astype(int)
-    for rate, count in zip(rates, counts, strict=True):
-        if count > threshold * members and _ahead_by_chance(int(count), allowed, members, others) < failure:
-            return float(rate)
-    return None
+    counts = np.floor(members * rates - _SEEN * np.sqrt(members * rates * (1 - rates))).clip(0)
+    drawn = np.minimum(counts + allowed - 1, members + others)
+    told = hypergeom.cdf(allowed - 1, members + others, others, drawn) < failure
+    return _first(rates, told & (counts > threshold * members))
+
+
+def _first(values: NDArray[np.float64], good: NDArray[np.bool_]) -> float | None:
+    """The first value from which on it is good, None if it is not good in the end."""
+    bad = np.nonzero(~good)[0]
+    place = int(bad[-1]) + 1 if len(bad) else 0
+    return float(values[place]) if place < len(values) else None
 
 
 def least_excess(
@@ -104,11 +110,14 @@ def least_excess(
 
     by_chance: share of held-out units that show it
     """
-    for excess in np.geomspace(1e-5, 1 - by_chance, 400) if by_chance < 1 else ():
-        share = by_chance + excess
-        spread = np.sqrt(share * (1 - share) / members + by_chance * (1 - by_chance) / others)
-        low = excess - _SEEN * spread
-        events = np.floor((by_chance + low) * members), np.ceil(by_chance * others)
-        if low * scale > threshold and more_than_chance(events[0], members, events[1], others) < failure:
-            return float(excess * scale)
-    return None
+    if by_chance >= 1:
+        return None
+    truth = np.geomspace(1e-5, 1 - by_chance, 400)
+    share = by_chance + truth
+    spread = np.sqrt(share * (1 - share) / members + by_chance * (1 - by_chance) / others)
+    low = truth - _SEEN * spread
+    events = np.floor((by_chance + low) * members).clip(0)
+    control = float(np.ceil(by_chance * others))
+    told = hypergeom.sf(events - 1, members + others, events + control, members) < failure
+    found = _first(truth, told & (low * scale > threshold))
+    return None if found is None else found * scale

@@ -1,9 +1,9 @@
 """Where records lie, by their public schema alone: a vector each, whose squared differences are distances.
 
 Tables: after Gower 1971 on the finest codes, the mean over columns of 0 for equal values, else 1 without an
-order or if one is missing, else half and half of 1 and the difference of places over the largest one: a record
-copied but for one number stays near. Images and signals: the root mean square of the difference of their lowest
-frequencies, where values run from 0 to 1. Both lie in [0, 1].
+order or if one is missing, else half and half of 1 and the difference of places over the largest one: a
+record copied but for one number stays near. Images and signals: the root mean square of the difference of
+their lowest frequencies, where values run from 0 to 1. Both lie in [0, 1].
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ _SEED = 20_240_602  # of public hash weights: any number
 
 
 class Space(Protocol):
-    """Vectors of records. width: their length; step: the least distance of two records told apart by it."""
+    """Vectors of records."""
 
-    width: int
-    step: float
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def step(self) -> float:
+        """The least distance of two records that it tells apart."""
 
     def embed(self, records: Any) -> Vectors:
         """float32[records, width]."""
@@ -62,12 +67,12 @@ class TableSpace:
         return [_bits(column) * share for column in self.schema.columns]
 
     @cached_property
-    def width(self) -> int:  # type: ignore[override]
+    def width(self) -> int:
         """Bits of all columns."""
         return sum(table.shape[1] for table in self.tables)
 
     @cached_property
-    def step(self) -> float:  # type: ignore[override]
+    def step(self) -> float:
         """Half a column: equal or not."""
         return 0.5 / len(self.schema.columns)
 
@@ -119,7 +124,7 @@ class ArraySpace:
 
     @cached_property
     def rows(self) -> Vectors:
-        """Orthonormal rows over the root of their length, so that squares add up to a mean: [width, values]."""
+        """Orthonormal rows over the root of their length: squares add up to a mean. [width, values]."""
         from ..modalities.frequencies import lowest
 
         found = lowest(self.layout, _COEFFICIENTS[len(self.layout.shape)]).rows.numpy()
@@ -127,11 +132,14 @@ class ArraySpace:
         return np.asarray(found / lengths / 2, np.float32)  # scaled values run over two units
 
     @cached_property
-    def width(self) -> int:  # type: ignore[override]
+    def width(self) -> int:
         """Frequencies of all channels."""
         return len(self.rows)
 
-    step = 1e-4  # differences of float32 squares show nothing smaller
+    @property
+    def step(self) -> float:
+        """Float32 shows nothing smaller."""
+        return 1e-3
 
     def embed(self, records: Arrays) -> Vectors:
         """float32[records, width]."""
@@ -139,7 +147,7 @@ class ArraySpace:
 
     def distance(self, squares: Vectors) -> Vectors:
         """Their root."""
-        return np.sqrt(squares.clip(0, 1))
+        return np.asarray(np.sqrt(squares.clip(0, 1)), np.float32)
 
 
 def keys(records: Records) -> NDArray[np.int64]:

@@ -1,10 +1,11 @@
-"""What epsilon means: the most that any attacker can find out about who took part, from the whole privacy profile.
+"""What epsilon means: the most that any attacker can find out about who took part, from the whole privacy
+profile.
 
-An attacker guesses whether a unit took part. If a mechanism is (e, d)-private, then a guess with false positive
-rate f has a true positive rate of at most min(exp(e) f + d, 1 - exp(-e) (1 - d - f)) (Wasserman and Zhou 2010;
-Kairouz, Oh and Viswanath 2015, theorem 2.1). A run is (e, d(e))-private for every e at once, so the least over
-all e holds: the trade-off curve of Dong, Roth and Su 2022, proposition 2.12. One point (epsilon, delta) alone
-says much less.
+An attacker guesses whether a unit took part. If a mechanism is (e, d)-private, then a guess with false
+positive rate f has a true positive rate of at most min(exp(e) f + d, 1 - exp(-e) (1 - d - f)) (Wasserman and
+Zhou 2010; Kairouz, Oh and Viswanath 2015, theorem 2.1). A run is (e, d(e))-private for every e at once, so
+the least over all e holds: the trade-off curve of Dong, Roth and Su 2022, proposition 2.12. One point
+(epsilon, delta) alone says much less.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ class Meaning(BaseModel):
         rate, most = self.false_positive_rates[0], self.most[0]
         shown = min(100.0, np.ceil(1000 * most) / 10)
         return (
-            f"An attacker who knows everything but whether one of the {_UNITS[self.unit]} took part, and who "
-            f"wrongly accuses {100 * rate:g} % of those who did not, finds at most {shown:.3g} % of those who "
-            f"did, whatever the method; by guessing it would be {100 * rate:g} %."
+            f"An attacker who knows everything but whether one of the {_UNITS[self.unit]} took part, and "
+            f"who wrongly accuses {100 * rate:g} % of those who did not, finds at most {shown:.3g} % of "
+            f"those who did, whatever the method; by guessing it would be {100 * rate:g} %."
         )
 
 

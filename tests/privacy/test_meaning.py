@@ -1,4 +1,4 @@
-"""The most an attacker can achieve: against the closed form, a real attack, and the bound of a single point."""
+"""The most an attacker can achieve: against the closed form, a real attack, and a bound of one point."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_one_gaussian_equals_the_closed_form(sigma):
 
 
 def test_no_attack_on_composed_sums_beats_it():
-    """The best test there is, simulated; with half the noise it would beat the bound, so the test can fail."""
+    """The best test there is, simulated; with half the noise it beats the bound, so this can fail."""
     used = [GaussianSum(noise_multiplier=2.0)] * 3
     bound = most_true_positives(used, (0.01,))[0]
     random = np.random.default_rng(0)
