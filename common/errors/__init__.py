@@ -5,9 +5,11 @@ from __future__ import annotations
 from .base import (
     ConfigError,
     FedcganError,
+    ImpossibleConditionError,
     InterruptedRunError,
     MissingPackageError,
     SchemaError,
+    SchemaVersionError,
     StorageError,
     UnknownConditionError,
     UsageError,
@@ -51,6 +53,7 @@ from .protocol import (
 )
 from .records import (
     ColumnError,
+    ConstraintError,
     DataError,
     EmptyClassError,
     IdentifiedError,
@@ -68,6 +71,7 @@ __all__ = [
     "BudgetExceededError",
     "ColumnError",
     "ConfigError",
+    "ConstraintError",
     "CountedTwiceError",
     "CryptoError",
     "DataError",
@@ -79,6 +83,7 @@ __all__ = [
     "ForeignTagError",
     "HeadroomError",
     "IdentifiedError",
+    "ImpossibleConditionError",
     "InterruptedRunError",
     "JoinError",
     "KitError",
@@ -104,6 +109,7 @@ __all__ = [
     "ReplayError",
     "SamplingRateError",
     "SchemaError",
+    "SchemaVersionError",
     "ShapeError",
     "SignatureError",
     "StepLostError",
