@@ -12,6 +12,7 @@ from .array_generator import ReleasedArrays
 from .arrays import Arrays
 from .errors import ConfigError
 from .modalities import image_output, signal_output
+from .sampler.arrays import interpolate
 from .schema import ImageSchema, SignalSchema
 
 _COLUMNS = 10  # of a gallery
@@ -51,7 +52,7 @@ def write_interpolation(generator: ReleasedArrays, steps: int, path: Path, seed:
     """Classes down, from one latent point to another across. Raises ConfigError unless it is a PNG."""
     if path.suffix != ".png":
         raise ConfigError("an interpolation is a picture", hint="-o NAME.png")
-    _write_grid(generator, generator.interpolate(steps, seed), path)
+    _write_grid(generator, interpolate(generator.kind, generator.values, steps, seed), path)
 
 
 def by_class(arrays: Arrays) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -27,15 +27,13 @@ from .models.encoding import condition_tensor
 from .models.sizes import generator_size
 from .models.tabular import Generator
 from .phases import Model
+from .release_files import PRIOR_NOISE
 from .sampler.drawing import draw_groups
 from .sampler.sampling import sample as draw
 from .sampler.table import Table
 from .schema import TableSchema, of_kind
 
 FORMAT = "fedcgan-generator-2"
-PRIOR_NOISE = "prior_noise"
-"""Fact: standard deviation of the noise in a combination's count, in units."""
-
 
 
 @dataclass(frozen=True, slots=True)

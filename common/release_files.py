@@ -16,6 +16,9 @@ from .durable import write_whole
 from .errors import ConfigError, MalformedMessageError, SchemaError, SchemaVersionError, StorageError
 
 WEIGHTS, DESCRIPTION, SUMS = "generator.safetensors", "generator.json", "sums.safetensors"
+PRIOR_NOISE = "prior_noise"
+"""Fact: standard deviation of the noise in the count of a combination of conditions, in units."""
+
 _WEIGHTS_LIMIT, _DESCRIPTION_LIMIT, _SUMS_LIMIT = 1 << 30, 1 << 24, 1 << 32  # bytes
 
 _Release = TypeVar("_Release")

@@ -22,7 +22,7 @@ from .errors import SchemaError, SchemaVersionError, UnknownConditionError
 from .privacy.mechanism import Unit
 from .toml_file import first_problem
 
-VERSION = 1
+VERSION: Literal[1] = 1
 """Of the form that schemas are written in."""
 
 SCHEMA_LIMIT = 1 << 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import (
     ConfigError,
+    ExportError,
     FedcganError,
     ImpossibleConditionError,
     InterruptedRunError,
@@ -76,6 +77,7 @@ __all__ = [
     "CryptoError",
     "DataError",
     "EmptyClassError",
+    "ExportError",
     "FedcganError",
     "FederationError",
     "ForeignLedgerError",

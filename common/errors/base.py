@@ -77,3 +77,10 @@ class InterruptedRunError(FedcganError):
 
     code = "interrupted"
     exit_code = 130
+
+
+class ExportError(FedcganError):
+    """A generator that cannot be written as ONNX, or whose ONNX form differs; nothing is written."""
+
+    code = "onnx-export"
+    exit_code = 6

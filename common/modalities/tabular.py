@@ -144,7 +144,9 @@ def decode(codes: Codes, schema: TableSchema, random: np.random.Generator) -> pd
     Constraints are not looked at. The codes are synthetic, so a seeded generator may be used.
     """
     columns = [described(column) for column in schema.columns]
-    return to_frame({column.name: column.draw(codes[:, j], random) for j, column in enumerate(columns)}, columns)
+    return to_frame(
+        {column.name: column.draw(codes[:, j], random) for j, column in enumerate(columns)}, columns
+    )
 
 
 def to_frame(values: Mapping[str, Values], columns: Sequence[Column]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Draw records from a released ``generator.onnx``. Needs numpy and ONNX Runtime, nothing else of this program.
+"""Draw records from a released ``generator.onnx``. Needs numpy and ONNX Runtime only.
 
 ``load(path)`` reads a generator, ``sample(...)`` draws a table. Also shipped alone, as ``fedcgan-sample``.
 """

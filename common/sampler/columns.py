@@ -1,7 +1,7 @@
 """Columns of a table: what a code means, and values drawn for it.
 
-Values are integers: codes of categories, days since 1970-01-01 of dates, and of numbers steps of 10**-decimals,
-in which sums and comparisons are exact.
+Values are integers, in which sums and comparisons are exact: codes of categories, days since 1970-01-01 of
+dates, steps of 10**-decimals of numbers.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
-    """Numbers or dates. Codes: ``atoms`` single values, bins from ``lows`` to ``highs`` (both included), missing.
+    """Numbers or dates. Codes: ``atoms`` single values, then bins, then missing.
 
-    lows, highs: int64[codes without missing]; log: values of a bin spread by their logarithm
+    lows, highs: first and last value of each code, int64[codes without missing]
+    log: values of a bin spread by their logarithm
     """
 
     name: str
@@ -109,7 +110,10 @@ class Number:
             found = np.datetime_as_string(days).astype(object)
         elif self.decimals:
             found = found / 10**self.decimals  # the nearest float64, which prints as the decimal number
-        return np.where(values.absent, None, found) if values.absent.any() else found
+        if values.absent.any():
+            found = found.astype(object)
+            found[values.absent] = None
+        return found
 
 
 Column = Category | Number

@@ -1,4 +1,4 @@
-"""What somebody asks for: ``diagnosis=mild``, ``age=60..70``, ``admitted=2020-01-01..``, ``smoker=`` (missing).
+"""What somebody asks for: ``diagnosis=mild``, ``age=60..70``, ``since=2020-01-01..``, ``smoker=`` (missing).
 
 Conditions of the generator become inputs of the network; of other columns, what records are judged by.
 """
@@ -51,7 +51,9 @@ def read_wanted(texts: Sequence[str], table: Table) -> dict[str, Wanted]:
         column = table.column(name)
         if column is None:
             names = [one.name for one in table.columns]
-            raise UnknownValueError(f"{name!r} is no column of this generator", hint="columns: " + _few(names))
+            raise UnknownValueError(
+                f"{name!r} is no column of this generator", hint="columns: " + _few(names)
+            )
         if name in found:
             raise RequestError(f"{name} is asked for twice", hint="one value, or a range LOW..HIGH")
         wanted = _missing(column) if value == "" else None
@@ -101,7 +103,8 @@ def _number(column: Number, value: str) -> Wanted:
     except (ValueError, InvalidOperation):
         kind = "dates such as 2024-12-31" if column.date else "numbers"
         raise UnknownValueError(
-            f"{column.name}: {value!r:.40} is not understood", hint=f"{kind}: VALUE, LOW..HIGH, LOW.. or ..HIGH"
+            f"{column.name}: {value!r:.40} is not understood",
+            hint=f"{kind}: VALUE, LOW..HIGH, LOW.. or ..HIGH",
         ) from None
     smallest, largest = column.bounds
     first = smallest if steps[0] is None else math.ceil(steps[0])
@@ -109,7 +112,8 @@ def _number(column: Number, value: str) -> Wanted:
     if first > last or first > largest or last < smallest:
         bounds = " to ".join(_written(column, end) for end in column.bounds)
         raise ImpossibleError(
-            f"{column.name}: no value of the schema lies in {value[:40]}", hint=f"{column.name} goes from {bounds}"
+            f"{column.name}: no value of the schema lies in {value[:40]}",
+            hint=f"{column.name} goes from {bounds}",
         )
     return Wanted(low=max(first, smallest), high=min(last, largest))
 

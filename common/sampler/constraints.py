@@ -158,7 +158,8 @@ def _steps(column: Column, value: str | float) -> int:
         return [str(one) for one in column.categories].index(str(value))
     if column.date:
         return days_of(str(value))
-    return round(float(value) * 10**column.decimals)
+    steps: float = float(value) * 10**column.decimals
+    return round(steps)
 
 
 def completed(constraints: Sequence[Constraint], records: Mapping[str, Values]) -> dict[str, Values]:

@@ -66,7 +66,7 @@ def _members(chances: NDArray[np.floating], member: NDArray[np.int64], random: n
     width = ends.shape[1]
     joined = (ends + np.arange(len(ends))[:, None]).ravel()
     found = np.searchsorted(joined, member + evenly(member, random) * _BELOW_ONE, side="right")
-    return np.minimum(found - member * width, width - 1)
+    return np.asarray(np.minimum(found - member * width, width - 1), np.int64)
 
 
 def spread(

@@ -44,12 +44,12 @@ def _contradiction(constraint: Constraint) -> ImpossibleError:
 
 
 def _never_ordered(table: Table, wanted: Mapping[str, Wanted], constraint: AtMost) -> bool:
-    """Whether the smallest value of the left is above the largest of the right, and neither may be missing."""
+    """Whether every value of the left is above every one of the right, and neither may be missing."""
     ends = []
     for side, (name, scale) in enumerate(zip(constraint.columns, constraint.scales, strict=True)):
         column, asked = table.column(name), wanted.get(name)
         assert isinstance(column, Number)
-        if (asked.absent if asked else column.missing):
+        if asked.absent if asked else column.missing:
             return False
         bounds = (asked.low, asked.high) if asked else column.bounds
         ends.append(bounds[side] * scale)

@@ -82,7 +82,7 @@ def sample(
     if len(parts) > 1:
         order = random.permutation(count)
         values = {name: one.take(order) for name, one in values.items()}
-    return Sample(table, values, drawn, accepted, _extrapolated(table, values))
+    return Sample(table, values, drawn, accepted, extrapolated(table, values))
 
 
 def _judged(table: Table, name: str) -> bool:
@@ -150,12 +150,12 @@ def _too_rare(drawn: int, accepted: int, count: int) -> ImpossibleError:
             hint="widen a range or leave out a condition",
         )
     return ImpossibleError(
-        f"only {accepted} of {drawn} drawn records satisfy all conditions and constraints, {count} are wanted",
+        f"only {accepted} of {drawn} drawn records satisfy all that is asked, {count} are wanted",
         hint=f"ask for at most {accepted} records, or widen a range",
     )
 
 
-def _extrapolated(table: Table, values: Mapping[str, Values]) -> tuple[dict[str, str | int], ...]:
+def extrapolated(table: Table, values: Mapping[str, Values]) -> tuple[dict[str, str | int], ...]:
     """Combinations of conditions that occur here, and whose released count its noise alone could make."""
     places = [values[column.name].steps for column in table.conditions]
     present = np.unique(np.ravel_multi_index(places, table.condition_sizes))

@@ -26,7 +26,7 @@ class Table:
 
     widths: groups of each column; groups: of each code, int64[codes of all columns]; shares: of its group,
     float64 of the same length; prior: share of each combination of conditions, the last condition fastest
-    latents: equally likely points; records: estimated units; noise: standard deviation of a combination's count
+    latents: equally likely points; records: estimated units; noise: deviation of a combination's count
     """
 
     columns: tuple[Column, ...]
@@ -142,7 +142,11 @@ def _read(entry: dict[str, Any]) -> Column:
         sound = lows.shape == highs.shape and len(lows) and (lows <= highs).all()
         if entry["kind"] not in ("number", "date") or not sound or entry["condition"]:
             raise ValueError("a column of no known kind")
-        if not 0 <= atoms < len(lows) or not 0 <= decimals <= 9 or max(abs(lows).max(), abs(highs).max()) > 2**53:
+        if (
+            not 0 <= atoms < len(lows)
+            or not 0 <= decimals <= 9
+            or max(abs(lows).max(), abs(highs).max()) > 2**53
+        ):
             raise ValueError("values that do not fit")
         missing = size == len(lows) + 1
         log = bool(entry["log"])
