@@ -17,10 +17,12 @@ from common.modalities.layout import Layout
 from common.released import Released
 from common.sampler.arrays import array_metadata
 from common.sampler.errors import FileError
-from common.sampler.session import FORMAT, ArrayFile, TableFile, parse
+from common.sampler.session import FORMAT, NAME, ArrayFile, TableFile, parse
 from common.sampler.table import table_metadata
 
 from .onnx_graph import array_model, table_model
+
+__all__ = ["NAME", "TOLERANCE", "export_onnx"]
 
 TOLERANCE = 1e-5
 """Largest difference from torch of a probability, or of a value between -1 and 1."""

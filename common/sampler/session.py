@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .arrays import ArrayKind, read_arrays
 from .columns import Codes
 from .errors import FileError
+from .provenance import FACTS
 from .table import Table, parse_json, read_table
 
 FORMAT = "fedcgan-onnx-1"
@@ -30,7 +31,6 @@ NAME = "generator.onnx"
 MOST_BYTES, MOST_METADATA = 1 << 30, 1 << 24
 
 _HINT = "get the release again; a generator.onnx of another version needs that version of fedcgan-sample"
-_FACTS = ("name", "epsilon", "delta", "unit", "plan", "schema_hash")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ def parse(raw: bytes) -> TableFile | ArrayFile:
         if sum(map(len, metadata.values())) > MOST_METADATA:
             raise FileError("a generator that says too much about itself", hint=_HINT)
         about = {key: parse_json(text) for key, text in metadata.items() if key != "schema"}
-        facts, schema = {key: about[key] for key in _FACTS}, metadata["schema"]
+        facts, schema = {key: about[key] for key in FACTS}, metadata["schema"]
         _check_facts(facts, schema)
         if "columns" in about:
             table = read_table({**about, "constraints": parse_json(schema)["constraints"]})
