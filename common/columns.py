@@ -16,8 +16,10 @@ _CELLS = 128  # of a numeric column whose bins are left open
 MOST_STEPS = 1 << 53
 """Steps of 10**-decimals from zero to a bound: float64 and int64 hold so many exactly."""
 
+ISO_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+"""ISO 8601, the long form."""
+
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -178,7 +180,7 @@ def _cells(
 
 def days_of(date: Any) -> float:
     """Days since 1970-01-01 of an ISO 8601 date (text, or a date of TOML). Raises ValueError."""
-    if isinstance(date, str) and _ISO.fullmatch(date):
+    if isinstance(date, str) and re.fullmatch(ISO_DATE, date):
         return float(datetime.date.fromisoformat(date).toordinal() - _EPOCH)
     if isinstance(date, datetime.date) and not isinstance(date, datetime.datetime):
         return float(date.toordinal() - _EPOCH)

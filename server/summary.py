@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from common.columns import CategoryColumn
+from common.columns import CategoryColumn, iso_date
+from common.modalities.described import constraints_of
 from common.schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 from common.terminal import output
 
@@ -102,10 +103,13 @@ def print_schema(schema: Schema) -> None:
         if isinstance(column, CategoryColumn):
             values = ", ".join(map(str, column.categories))
         else:
-            values = f"{column.bounds[0]:g} … {column.bounds[1]:g} {column.unit}"
+            low, high = (iso_date(v) if column.kind == "date" else f"{v:g}" for v in column.bounds)
+            values = f"{low} … {high} {column.unit}"
         flags = ("yes" if flag else "" for flag in (column.missing, column.condition))
         table.add_row(column.name, column.kind, str(column.size), *flags, values)
     output.print(table)
+    for number, constraint in enumerate(constraints_of(schema), 1):
+        output.print(f"constraint {number}: {constraint}", markup=False, highlight=False)
 
 
 def _print_array_schema(schema: ArraySchema) -> None:

@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..columns import CategoryColumn, NumberColumn, iso_date
+from ..columns import ISO_DATE, CategoryColumn, NumberColumn, iso_date
 from ..errors import ColumnError, ConstraintError, MissingValueError, ValueNotAllowedError
 from ..sampler.columns import Category, Column, Values
 from ..schema import TableSchema
 from .described import constraints_of, described
 
 Codes = NDArray[np.int64]
-
-_ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 def encode(frame: pd.DataFrame, schema: TableSchema) -> Codes:
@@ -117,7 +115,7 @@ def _numbers(series: pd.Series, column: NumberColumn) -> NDArray[np.float64]:
         return pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     if not pd.api.types.is_datetime64_dtype(series):
         text = series.astype("str")
-        series = pd.to_datetime(text.where(text.str.fullmatch(_ISO)), format="%Y-%m-%d", errors="coerce")
+        series = pd.to_datetime(text.where(text.str.fullmatch(ISO_DATE)), format="%Y-%m-%d", errors="coerce")
     days = series.to_numpy("datetime64[us]")
     found = days.astype("datetime64[D]").astype(np.float64)  # floored, so that a time of day is seen
     return np.where(np.isnat(days) | (days != days.astype("datetime64[D]")), np.nan, found)

@@ -76,9 +76,9 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         arrays = sample_arrays(found.kind, found.network, *wanted)
         write_arrays(arrays, found.kind, options.out, found.facts)
         done, said = report(arrays), sentences(arrays)
-    if options.out is not None and not options.json:
+    if options.out is not None:
         said.insert(0, f"{done['records']} synthetic records in {options.out}, marked so")
-    for sentence in said:
+    for sentence in [] if options.json else said:
         sys.stderr.write(sentence + "\n")
     return {**done, "path": str(options.out), "where": options.where, "balance": options.balance}
 
