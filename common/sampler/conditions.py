@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ def _number(column: Number, value: str) -> Wanted:
     ends = (low, high if dots else low)
     try:
         steps = [_steps(column, end) if end else None for end in ends]
-    except (ValueError, InvalidOperation):
+    except (ValueError, DecimalException):
         kind = "dates such as 2024-12-31" if column.date else "numbers"
         raise UnknownValueError(
             f"{column.name}: {value!r:.40} is not understood",
