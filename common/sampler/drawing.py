@@ -31,7 +31,7 @@ def draw_groups(
     places = random.permutation(count)
     rows = np.empty((count, len(table.columns)), np.int64, order="F")
     widths = [table.widths[place] for place in table.generated]
-    conditions = [place for place, column in enumerate(table.columns) if column.condition]
+    conditions = table.order[len(table.generated) :]
     at_once = max(1 << 10, min(_ROWS, _CELLS // sum(widths)))
     for start in range(0, count, at_once):
         part = slice(start, start + at_once)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .arrays import ArrayKind, read_arrays
 from .columns import Codes
 from .errors import FileError
+from .form import check_form
 from .provenance import FACTS
 from .table import Table, parse_json, read_table
 
@@ -83,6 +84,7 @@ def load(path: Path) -> TableFile | ArrayFile:
 def parse(raw: bytes) -> TableFile | ArrayFile:
     """The same of a file's content."""
     with _damage():
+        check_form(raw)
         session = _session(raw)
         metadata = session.get_modelmeta().custom_metadata_map
         if metadata.get("format") != f'"{FORMAT}"':

@@ -55,6 +55,11 @@ class Table:
         return [place for place, column in enumerate(self.columns) if not column.condition]
 
     @property
+    def order(self) -> list[int]:
+        """Positions of all columns as the network has them: conditions last."""
+        return [*self.generated, *(place for place, column in enumerate(self.columns) if column.condition)]
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """Where each column's codes begin in ``groups`` and ``shares``."""
         return np.concatenate([[0], np.cumsum([column.size for column in self.columns])]).astype(np.int64)
@@ -69,9 +74,17 @@ class Table:
 
 
 def table_metadata(table: Table) -> dict[str, Any]:
-    """A table as JSON values, for ``read_table``; ``constraints`` are the schema's and not among them."""
+    """A table as JSON values, for ``read_table``; ``constraints`` are the schema's and not among them.
+
+    Columns stand as the network has them, conditions last; ``sizes`` and ``ends`` repeat what they say, for
+    whoever draws without this package.
+    """
+    order = table.order
     return {
-        "columns": [_written(column) for column in table.columns],
+        "columns": [_written(table.columns[place]) for place in order],
+        "order": order,
+        "sizes": list(table.condition_sizes),
+        "ends": np.cumsum([table.columns[place].size for place in table.generated])[:-1].tolist(),
         "widths": list(table.widths),
         "groups": table.groups.tolist(),
         "shares": table.shares.tolist(),
@@ -92,15 +105,18 @@ def _written(column: Column) -> dict[str, Any]:
         "kind": "date" if column.date else "number",
         "decimals": column.decimals,
         "atoms": column.atoms,
-        "lows": column.lows.tolist(),
-        "highs": column.highs.tolist(),
+        "lows": [*column.lows.tolist(), *([None] if column.missing else [])],
+        "counts": [*(column.highs - column.lows + 1).tolist(), *([0] if column.missing else [])],
         "log": column.log,
     }
 
 
 def read_table(about: dict[str, Any]) -> Table:
     """The inverse, with ``constraints``. Raises ValueError, KeyError or TypeError on anything else."""
-    columns = tuple(_read(entry) for entry in about["columns"])
+    found = [_read(entry) for entry in about["columns"]]
+    if sorted(about["order"]) != list(range(len(found))):
+        raise ValueError("no order of these columns")
+    columns = tuple(found[place] for place in np.argsort(about["order"]))
     table = Table(
         columns,
         read_constraints(about["constraints"], columns),
@@ -113,6 +129,8 @@ def read_table(about: dict[str, Any]) -> Table:
         float(about["noise"]),
     )
     _check(table)
+    if about["order"] != table.order:
+        raise ValueError("another order than the network's")
     return table
 
 
@@ -137,7 +155,11 @@ def _read(entry: dict[str, Any]) -> Column:
             raise ValueError("categories of no one type")
         column: Column = Category(name, known, bool(entry["ordered"]), missing, bool(entry["condition"]))
     else:
-        lows, highs = _vector(entry["lows"], np.int64), _vector(entry["highs"], np.int64)
+        missing = entry["lows"][-1] is None
+        lows, counts = (
+            _vector(entry[key][: -1 if missing else None], np.int64) for key in ("lows", "counts")
+        )
+        highs = lows + counts - 1
         atoms, decimals = int(entry["atoms"]), int(entry["decimals"])
         sound = lows.shape == highs.shape and len(lows) and (lows <= highs).all()
         if entry["kind"] not in ("number", "date") or not sound or entry["condition"]:
@@ -148,7 +170,6 @@ def _read(entry: dict[str, Any]) -> Column:
             or max(abs(lows).max(), abs(highs).max()) > 2**53
         ):
             raise ValueError("values that do not fit")
-        missing = size == len(lows) + 1
         log = bool(entry["log"])
         column = Number(name, entry["kind"] == "date", decimals, atoms, lows, highs, log, missing)
     if column.size != size or (column.condition and column.missing):
