@@ -48,11 +48,12 @@ def _write_csv(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             write_rows(sample, file)
 
+    before = path.is_file()
     write_sidecar(path, facts)  # first: records without their mark must not exist
     try:
         write_whole(path, write)
     except BaseException:
-        if not path.exists():
+        if not before:
             sidecar_of(path).unlink(missing_ok=True)
         raise
 
