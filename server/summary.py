@@ -33,7 +33,9 @@ def print_summary(outcome: Outcome) -> None:
         output.print(f"[yellow]{alarm['kind']}[/]{where}: {alarm['advice']}", highlight=False)
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
-        _files(r) + "  generator.safetensors   the conditional generator, described by generator.json\n"
+        _files(r)
+        + "  generator.onnx          the conditional generator for whoever samples; docs/sampling.md\n"
+        "  generator.safetensors   the same for whoever trains on, described by generator.json\n"
         "  sums.safetensors        the released sums, from which a later run may go on\n"
         "  report.json             all numbers; docs/report.md says what each means\n"
         f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
