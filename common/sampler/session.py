@@ -112,7 +112,12 @@ def _session(raw: bytes) -> Any:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong comes as an exception
-    return onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        raw,
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=0,  # which writes to standard output
+    )
 
 
 def _check_facts(facts: dict[str, Any], schema: str) -> None:
