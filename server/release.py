@@ -19,6 +19,7 @@ from common.contributions import layout_of
 from common.durable import write_whole
 from common.earlier import FACT, fact
 from common.errors import ProtocolError
+from common.errors.sampling import typed
 from common.generator import ReleasedGenerator
 from common.modalities.array_layout import ArrayLayout
 from common.modalities.tabular import encode
@@ -28,15 +29,17 @@ from common.models.tabular import Generator
 from common.phases import ArrayModel, Model
 from common.plan import Plan
 from common.privacy.accounting import epsilon, rounded_up
-from common.release_files import save_sums
+from common.release_files import PRIOR_NOISE, save_sums
 from common.released import Released
 from common.report import Costs, build
+from common.sampler.provenance import write_sidecar
 from common.schema import ArraySchema, Schema, TableSchema
 from common.tables import write_table
 
 from .checkpoint import Checkpoint
 from .evaluated import evaluated
 from .measured import TableMeasured, measured
+from .prior_noise import prior_noise
 from .released import released_sums
 
 EVALUATION = "evaluation.json"
@@ -61,6 +64,7 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Release
         "unit": plan.privacy.unit,
         "plan": plan.hash,
         "records_estimated": round(found.total),
+        PRIOR_NOISE: prior_noise(plan, schema),
         FACT: fact(plan, state.attempts, hashlib.sha256(sums_file(plan, schema, state)).hexdigest()),
     }
     if isinstance(schema, ArraySchema):
@@ -84,12 +88,16 @@ class Drawn:
 
 def write_release(plan: Plan, schema: Schema, state: Checkpoint, out: Path) -> Drawn:
     """Synthetic records, released sums and the generator of a finished run, in ``out``."""
+    from .onnx_export import NAME, export_onnx  # ONNX and its runtime, needed once a run
+
     generator = released_generator(plan, schema, state)
     out.mkdir(parents=True, exist_ok=True)
     records: pd.DataFrame | Arrays
     if isinstance(generator, ReleasedGenerator):
         records = synthetic_records(generator, plan.seed, _shown(plan))
         write_table(records, out / "synthetic.csv")
+        with typed():
+            write_sidecar(out / "synthetic.csv", generator.facts)
     else:
         records = synthetic_arrays(generator, plan.seed, _shown(plan))
         array_output.write_samples(generator, records, out / "synthetic.npz")
@@ -99,6 +107,7 @@ def write_release(plan: Plan, schema: Schema, state: Checkpoint, out: Path) -> D
     if found is not None:
         write_whole(out / EVALUATION, lambda path: path.write_text(found.model_dump_json(indent=2), "utf-8"))
     generator.save(out)
+    export_onnx(generator, out / NAME)
     return Drawn(generator, records)
 
 

@@ -179,6 +179,7 @@ def test_a_folder_of_pictures_becomes_a_release(digits):
         "gallery.png",
         "generator.safetensors",
         "generator.json",
+        "generator.onnx",
         "report.json",
         "sums.safetensors",
     }

@@ -40,8 +40,10 @@ from server.adversary import Adversary
 from server.checkpoint import Checkpoint
 from server.continued import Sums
 from server.enrolment import enrol, make_keys
+from server.onnx_export import export_onnx
 from tests import toy, toy_arrays
 from tests.federation import LocalFederation
+from tests.released import table
 
 SITE = "site-north"
 
@@ -242,6 +244,13 @@ class World:
         grouping = Grouping.of_itself(self.run.schema)
         ReleasedGenerator(self.run.schema, model, generator, prior, grouping, {"epsilon": 1.0}).save(folder)
         return folder
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """A generator as ONNX."""
+        path = self.scratch("onnx") / "generator.onnx"
+        export_onnx(table(self.run.schema), path)
+        return path.read_bytes()
 
     @cached_property
     def checkpoint(self) -> bytes:
