@@ -32,6 +32,7 @@ from .privacy import (
     ForeignLedgerError,
     LedgerError,
     MixedUnitsError,
+    NotShareableError,
     PrivacyError,
     PrivacyTargetError,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "NotEnoughSitesError",
     "NotJoinedError",
     "NotReadyError",
+    "NotShareableError",
     "OutboxError",
     "OwnMissingError",
     "PausedError",
