@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
+from .report_cli import report
 from .run_cli import resume, status, stop, watch
 
 app = typer.Typer(
@@ -282,7 +283,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (status, watch, stop, resume):
+for command in (status, watch, stop, resume, report):
     app.command()(command)
 
 

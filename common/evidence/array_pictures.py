@@ -21,6 +21,7 @@ _IMAGES = 12  # of a class
 _CURVES = 8  # of a class and channel
 _SAMPLES = 240  # of a curve shown
 _WIDTH = 330
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def strips(arrays: Arrays, schema: ImageSchema, facts: dict[str, str] | None) -> list[dict[str, Any]]:
@@ -131,14 +132,19 @@ def _decibels(cell: Any, values: list[float]) -> None:
     ends = int(np.floor(low)), int(np.ceil(top))
     step = max(1, (ends[1] - ends[0]) // 4)
     powers = list(range(ends[0], ends[1] + 1, step))
-    cell.set_yticks([10.0**power for power in powers], [f"1e{power}" for power in powers], color=MUTED)
+    cell.set_yticks(
+        [10.0**power for power in powers],
+        ["10" + str(power).translate(_RAISED) for power in powers],
+        color=MUTED,
+    )
     cell.minorticks_off()
     cell.set_ylim(10.0 ** ends[0], 10.0 ** ends[1])
     cell.set_ylabel("power", labelpad=1)
 
 
-def shares(names: list[str], ours: list[float], theirs: list[float] | None) -> dict[str, Any]:
-    """Class shares in the form of a column, to be drawn like one."""
+def shares(names: list[str], ours: list[float], theirs: list[float] | None, real: int) -> dict[str, Any]:
+    """Class shares in the form of a column, to be drawn like one. real: how many real records"""
+    sampling = None if theirs is None else [(part * (1 - part) / max(real, 1)) ** 0.5 for part in theirs]
     return {
         "column": "classes",
         "number": False,
@@ -146,6 +152,6 @@ def shares(names: list[str], ours: list[float], theirs: list[float] | None) -> d
         "labels": names,
         "synthetic": ours,
         "reference": theirs,
-        "deviation": None if theirs is None else [0.0] * len(theirs),
+        "deviation": sampling,
         "distance": None if theirs is None else float(np.abs(np.subtract(ours, theirs)).sum() / 2),
     }

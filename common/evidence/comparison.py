@@ -15,10 +15,9 @@ from ..arrays import Arrays
 from ..columns import NumberColumn
 from ..modalities.tabular import Codes, encode
 from ..schema import ArraySchema, SignalSchema, TableSchema
-from .content import Reference
 from .groups import groups_of, plain
 from .projection import Plane, of_arrays, of_table
-from .reference import TwoWay, coarse, distance
+from .reference import Reference, TwoWay, coarse, distance
 
 Array = NDArray[np.float64]
 
@@ -134,7 +133,7 @@ def _spectra(synthetic: Arrays, real: Arrays | None, schema: SignalSchema) -> di
 
 
 def _mean_power(arrays: Arrays, schema: SignalSchema, starts: NDArray[np.int64]) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for code in range(schema.classes):
         mine = arrays.values[arrays.labels == code][:_POINTS].astype(np.float64)
         if not len(mine):

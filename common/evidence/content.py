@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,10 +11,9 @@ import pandas as pd
 from ..arrays import Arrays
 from ..errors import NotShareableError
 from ..evaluation.figures import Criterion, Evaluation, Figure
-from ..modalities.grouping import Grouping
 from ..plan import Plan
 from ..schema import Schema
-from .reference import Origin, TwoWay
+from .reference import Reference
 
 
 class Meaning(NamedTuple):
@@ -29,27 +28,13 @@ class Meaning(NamedTuple):
     tpr: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What synthetic records are shown beside.
-
-    origin: ``released material``: noisy sums; ``records``: real ones, on a private page only
-    grouping: of a table's codes; two_way: of a table, its shares; records: real ones, else None
-    """
-
-    origin: Origin
-    grouping: Grouping | None = None
-    two_way: TwoWay | None = None
-    records: pd.DataFrame | Arrays | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
     """A finished run and its synthetic records.
 
     run: ``report.json``; evaluation: None if nothing was measured; meaning: none if nobody worked it out
-    override: the written reason for a release against the gate, else None; attempts: at steps that were tried
-    again; reference: None, and nothing is compared; private: a page for one site, which shows real records
+    override: the written reason for a release against the gate, else None; reference: None, and nothing is
+    compared; private: a page that stays at a site, which may show real records
     simulated: all sites were played by one computer
     Raises NotShareableError if a page to be shared would rest on records that nothing was paid for.
     """
@@ -63,7 +48,6 @@ class ReportContent:
     synthetic: pd.DataFrame | Arrays
     reference: Reference | None
     private: bool
-    attempts: Mapping[str, int] = field(default_factory=dict)
     simulated: bool = False
 
     def __post_init__(self) -> None:

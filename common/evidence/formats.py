@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-_DASH = "–"
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A dash for none; enough digits to tell figures apart, no more."""
     if value is None:
-        return _DASH
+        return DASH
     if value == 0 or abs(value) >= 0.5 * 10.0**-digits:
-        return f"{value:,.{digits if abs(value) < 100 else 1}f}".replace("-", "−")
-    return f"{value:.1e}".replace("-", "−")
+        return f"{value:,.{digits if abs(value) < 100 else 1}f}".replace("-", MINUS)
+    return f"{value:.1e}".replace("-", MINUS)
 
 
 def percent(value: float | None) -> str:
     """Of a share; small ones with more digits."""
     if value is None:
-        return _DASH
+        return DASH
     points = 100 * value
     return f"{points:.0f} %" if points in (0, 1, 100) else f"{points:.{1 if points >= 1 else 2}f} %"
 
@@ -42,7 +42,7 @@ def size(value: int) -> str:
 def span(value: float | None) -> str:
     """Seconds as hours, minutes and seconds."""
     if value is None:
-        return _DASH
+        return DASH
     if value < 100:
         return f"{value:.1f} s"
     minutes, seconds = divmod(round(value), 60)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..columns import CategoryColumn, Column, NumberColumn
 from ..modalities.grouping import Grouping
 from ..schema import TableSchema
+from .formats import DASH
 
 MISSING = "missing"
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, marks that turn text around, halves of pairs
@@ -72,7 +73,7 @@ def _interval(column: NumberColumn, codes: NDArray[np.int64], missing: int) -> s
     low, high = _reach(column, codes)
     step = 10.0**-column.decimals if column.decimals < 3 else 0.0
     last = round(high - step, 9) if column.decimals == 0 else high
-    return _number(low) if last <= low else f"{_number(low)}–{_number(last)}"
+    return _number(low) if last <= low else _number(low) + DASH + _number(last)
 
 
 def _reach(column: NumberColumn, codes: NDArray[np.int64]) -> tuple[float, float]:

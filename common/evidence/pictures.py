@@ -18,10 +18,8 @@ REFERENCE_WORDS = {
 
 def draw(content: ReportContent, twin: dict[str, Any]) -> dict[str, Any]:
     """Figures as SVG, images as data addresses. Deterministic, without a display."""
-    import matplotlib
-
     beside = REFERENCE_WORDS[twin["reference"]]
-    with matplotlib.rc_context(svg.style()):
+    with svg.drawing():
         found: dict[str, Any] = {
             "spending": charts.spending(twin["spending"], twin["budget"]["target"]),
             "utility": _bars(twin, "utility", "Utility: synthetic against real training records"),
@@ -57,7 +55,10 @@ def _arrays(content: ReportContent, synthetic: Arrays, twin: dict[str, Any]) -> 
     reference = content.reference
     real = reference.records if reference and isinstance(reference.records, Arrays) else None
     classes = array_pictures.shares(
-        comparison["classes"], comparison["shares"], comparison["shares_reference"]
+        comparison["classes"],
+        comparison["shares"],
+        comparison["shares_reference"],
+        0 if real is None else len(real),
     )
     found: dict[str, Any] = {"marginals": [table_pictures.marginal(classes, 0)]}
     if isinstance(schema, ImageSchema):

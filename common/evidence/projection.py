@@ -24,7 +24,7 @@ _TWO_DEVIATIONS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """mean: float64[width]; axes: float64[width, 2], of length 1; variance: float64[2], shares of the whole"""
+    """mean: float64[width]; axes: float64[width, 2], of length 1; variance: float64[2], shares of all"""
 
     mean: Array
     axes: Array

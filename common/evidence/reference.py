@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from ..arrays import Arrays
+from ..modalities.grouping import Grouping
 from ..modalities.tabular import Codes
 
 Array = NDArray[np.float64]
+
+Origin = Literal["released material", "records"]
 
 _FINE = 5  # groups of an ordered column for associations, of about equal share
 _RARE = 0.05  # share below which categories are put together for associations
@@ -98,6 +103,20 @@ class TwoWay:
         return np.asarray(np.add.reduceat(np.add.reduceat(values, self.starts, 0), self.starts, 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What synthetic records are shown beside.
+
+    origin: ``released material``: noisy sums; ``records``: real ones, on a private page only
+    grouping: of a table's codes; two_way: of a table, its shares; records: real ones, else None
+    """
+
+    origin: Origin
+    grouping: Grouping | None = None
+    two_way: TwoWay | None = None
+    records: pd.DataFrame | Arrays | None = None
+
+
 def coarse(single: Array, sizes: tuple[int, ...], ordered: list[bool]) -> list[NDArray[np.int64]]:
     """How to merge groups until noise no longer hides associations, by shares that may be seen.
 
@@ -135,6 +154,3 @@ def _common(shares: Array) -> NDArray[np.int64]:
 def distance(one: TwoWay, other: TwoWay) -> Array:
     """Total variation distance of each column: float64[columns] in [0, 1]."""
     return np.asarray(np.add.reduceat(np.abs(one.single - other.single), one.starts) / 2)
-
-
-Origin = Literal["released material", "records"]

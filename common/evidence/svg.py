@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -35,8 +36,9 @@ _VARIABLES = {
     OVER: "var(--over)",
     UNDER: "var(--under)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "fedcgan",
     "text.parse_math": False,
     "font.size": 11,
     "font.family": "DejaVu Sans",
@@ -77,9 +79,11 @@ def sheet(width: float, height: float) -> Figure:
     return figure
 
 
-def style() -> dict[str, object]:
-    """For ``matplotlib.rc_context``, around everything that is drawn."""
-    return dict(_STYLE)
+def drawing() -> AbstractContextManager[None]:
+    """The style of everything that is drawn inside."""
+    import matplotlib
+
+    return matplotlib.rc_context(_STYLE)
 
 
 def axes(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from .formats import MINUS
 from .groups import plain
 from .svg import INK, MUTED, OVER, REFERENCE, RULE, SYNTHETIC, UNDER, axes, inline, sheet
 
@@ -17,6 +18,7 @@ _WIDTH = 330
 _ROW = 17  # pixels of a category
 _MOST = 12  # categories shown; the rest goes together
 _NOISE = 2.0  # standard deviations of a whisker
+_STRONG, _DIFFERENT = 0.6, 0.25  # an association, or a difference of two, of full colour
 
 
 def marginal(found: dict[str, Any], number: int) -> Markup:
@@ -44,9 +46,8 @@ def _numbers(found: dict[str, Any]) -> Any:
     cell.bar(places, values, width=0.86, color=SYNTHETIC, alpha=0.75)
     if found["reference"] is not None:
         theirs, spread = _reference(found)
-        for place, share, noise in zip(places, theirs, spread, strict=True):
-            cell.plot([place - 0.43, place + 0.43], [share, share], color=INK, linewidth=2)
-            cell.plot([place, place], [max(share - noise, 0), share + noise], color=INK, linewidth=1)
+        cell.hlines(theirs, places - 0.43, places + 0.43, colors=INK, linewidth=2)
+        cell.vlines(places, np.maximum(theirs - spread, 0), theirs + spread, colors=INK, linewidth=1)
     _percent(cell.yaxis, _most(found))
     cell.set_ylim(0, _most(found))
     cell.grid(axis="y")
@@ -76,9 +77,9 @@ def _categories(found: dict[str, Any]) -> Any:
     places = np.arange(len(rows))
     cell.barh(places, [row[1] for row in rows], height=0.74, color=SYNTHETIC, alpha=0.75)
     if found["reference"] is not None:
-        for place, (_, _, share, noise) in zip(places, rows, strict=True):
-            cell.plot([share, share], [place - 0.37, place + 0.37], color=INK, linewidth=2)
-            cell.plot([max(share - noise, 0), share + noise], [place, place], color=INK, linewidth=1)
+        theirs, spread = (np.array([row[part] for row in rows]) for part in (2, 3))
+        cell.vlines(theirs, places - 0.37, places + 0.37, colors=INK, linewidth=2)
+        cell.hlines(places, np.maximum(theirs - spread, 0), theirs + spread, colors=INK, linewidth=1)
     most = _most(found)
     _percent(cell.xaxis, most)
     cell.set_xlim(0, most)
@@ -159,19 +160,22 @@ def _heat(
 
 def _squares(cell: Any, values: Array, colours: tuple[str, str], signs: bool) -> None:
     """Below the diagonal a square for each pair, stronger the further from zero; a sign where it is large."""
-    from matplotlib.patches import Rectangle
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgba
 
-    scale = 0.25 if signs else 0.6
-    for i in range(1, len(values)):
-        for j in range(i):
-            strength = min(1.0, abs(values[i, j]) / scale)
-            colour = colours[0] if values[i, j] >= 0 else colours[1]
-            cell.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, facecolor=RULE, alpha=0.35))
-            if strength >= 0.02:
-                cell.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, facecolor=colour, alpha=strength))
-            if signs and strength >= 0.4:
-                mark = "+" if values[i, j] > 0 else "−"
-                cell.text(j, i, mark, ha="center", va="center", color=INK, fontsize=10)
+    rows, columns = np.tril_indices(len(values), -1)
+    found = values[rows, columns]
+    strength = np.minimum(1.0, np.abs(found) / (_DIFFERENT if signs else _STRONG))
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.46
+    squares = np.stack([columns, rows], axis=1)[:, None, :] + corners
+    fills = np.array([to_rgba(colours[int(value < 0)], a) for value, a in zip(found, strength, strict=True)])
+    cell.add_collection(PolyCollection(list(squares), facecolors=to_rgba(RULE, 0.35), linewidths=0))
+    seen = strength >= 0.02
+    if seen.any():
+        cell.add_collection(PolyCollection(list(squares[seen]), facecolors=fills[seen], linewidths=0))
+    for place in np.flatnonzero(strength >= 0.4) if signs else ():
+        mark = "+" if found[place] > 0 else MINUS
+        cell.text(columns[place], rows[place], mark, ha="center", va="center", color=INK, fontsize=10)
 
 
 def _strongest(values: Array, names: list[str]) -> str:

@@ -40,7 +40,7 @@ def to_json(content: ReportContent) -> dict[str, Any]:
         "gate": _gate(content.evaluation),
         "override": None if content.override is None else plain(content.override, _SENTENCE),
         "spending": [
-            one._asdict() for one in spent(plan, content.attempts) if one.epsilon or one.step != BEFORE
+            one._asdict() for one in spent(plan, run.get("attempts", {})) if one.epsilon or one.step != BEFORE
         ],
         **_measured(content.evaluation),
         "comparison": _comparison(content),
