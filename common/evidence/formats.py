@@ -21,7 +21,9 @@ def percent(value: float | None) -> str:
     if value is None:
         return DASH
     points = 100 * value
-    return f"{points:.0f} %" if points in (0, 1, 100) else f"{points:.{1 if points >= 1 else 2}f} %"
+    if points in (0, 1, 100):
+        return f"{points:.0f} %"
+    return f"{points:.1f} %" if points >= 1 else f"{points:.2g} %"
 
 
 def count(value: int) -> str:
