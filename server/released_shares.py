@@ -36,7 +36,7 @@ def two_way(sums: Sums, plan: Plan, schema: TableSchema) -> TwoWay:
     codes = [np.bincount(part, minlength=size) for part, size in zip(parts, schema.groups, strict=True)]
     spread = [deviation**2 * count for deviation, count in zip(deviations, codes, strict=True)]
     np.fill_diagonal(variances, np.concatenate(spread))
-    return TwoWay(tuple(schema.groups), shares, variances)
+    return TwoWay(tuple(schema.groups), shares, variances, moments.total)
 
 
 def _joint(moments: Moments, features: GramFeatures, schema: TableSchema) -> tuple[Array, Array]:

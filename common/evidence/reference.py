@@ -5,6 +5,7 @@ Records give them exactly, up to sampling; a run's released sums give them with 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,11 +32,13 @@ class TwoWay:
 
     sizes: groups of each column; shares: float64[G, G], a column with itself has its shares on the diagonal
     variances: float64[G, G], of the noise or of sampling in each share
+    units: of released sums, how many were drawn from the population; that is not in ``variances``
     """
 
     sizes: tuple[int, ...]
     shares: Array
     variances: Array
+    units: float = math.inf
 
     @classmethod
     def of_codes(cls, grouped: Codes, sizes: list[int]) -> TwoWay:
@@ -75,7 +78,8 @@ class TwoWay:
         places = np.concatenate([part + start for part, start in zip(into, starts, strict=True)])
         member = np.zeros((len(places), sum(sizes)))
         member[np.arange(len(places)), places] = 1.0
-        return TwoWay(tuple(sizes), member.T @ self.shares @ member, member.T @ self.variances @ member)
+        shares, variances = (member.T @ values @ member for values in (self.shares, self.variances))
+        return TwoWay(tuple(sizes), shares, variances, self.units)
 
     def association(self) -> Array:
         """Cramér's V of each pair of columns, float64[columns, columns] in [0, 1], 1 on the diagonal.
@@ -94,10 +98,11 @@ class TwoWay:
         return np.asarray(found)
 
     def _excess(self) -> Array:
-        """Mean square by which noise moves a joint share from what margins say."""
+        """Mean square by which noise and sampling move a joint share from what margins say."""
         used = np.maximum(np.add.reduceat((self.single > 1e-6).astype(float), self.starts), 1)
         free = np.repeat(1 - 1 / used, self.sizes)
-        return np.asarray(self.variances * np.outer(free, free))
+        sampling = np.maximum(self.shares, 0.0) / self.units
+        return np.asarray((self.variances + sampling) * np.outer(free, free))
 
     def _blocks(self, values: Array) -> Array:
         return np.asarray(np.add.reduceat(np.add.reduceat(values, self.starts, 0), self.starts, 1))
