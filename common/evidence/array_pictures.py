@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from ..schema import ImageSchema, SignalSchema
 from .groups import plain
 from .svg import MUTED, REFERENCE, SYNTHETIC, axes, inline, sheet
 
-_CLASSES = 24  # shown at most
-_IMAGES = 12  # of a class
+_CLASSES = 24  # of images shown at most
+_IMAGES, _VALUES = 12, 900_000  # images of a class, and values of all, which bounds the page
+_PANELS = 24  # pairs of a class and a channel
 _CURVES = 8  # of a class and channel
 _SAMPLES = 240  # of a curve shown
 _WIDTH = 330
@@ -29,9 +31,11 @@ def strips(arrays: Arrays, schema: ImageSchema, facts: dict[str, str] | None) ->
 
     facts: what synthetic images say of themselves; None for real ones
     """
+    classes = schema.label.categories[:_CLASSES]
+    fit = _VALUES // (len(classes) * schema.channels * schema.size**2)
     found = []
-    for code, value in enumerate(schema.label.categories[:_CLASSES]):
-        mine = arrays.values[arrays.labels == code][:_IMAGES]
+    for code, value in enumerate(classes):
+        mine = arrays.values[arrays.labels == code][: min(_IMAGES, max(1, fit))]
         if len(mine):
             source, size = _png(mine, facts)
             found.append(
@@ -60,19 +64,24 @@ def _png(images: NDArray[np.uint8], facts: dict[str, str] | None) -> tuple[str, 
     return "data:image/png;base64," + base64.b64encode(raw.getvalue()).decode(), picture.size
 
 
+def _panels(schema: SignalSchema) -> list[tuple[int, int, str]]:
+    """Class, channel and a caption of each panel: as many as fit."""
+    names = [plain(str(value)) for value in schema.label.categories]
+    every = product(enumerate(names), enumerate(schema.channels))
+    found = ((code, place, f"{name} · {plain(channel.name)}") for (code, name), (place, channel) in every)
+    return list(islice(found, _PANELS))
+
+
 def overlays(synthetic: Arrays, real: Arrays | None, schema: SignalSchema) -> list[tuple[str, Markup]]:
     """For each class and channel some curves over one another, real ones in grey, with a caption."""
     found = []
-    for code, value in enumerate(schema.label.categories[:_CLASSES]):
-        for place, channel in enumerate(schema.channels):
-            ours = synthetic.values[synthetic.labels == code][:_CURVES, place]
-            theirs = None if real is None else real.values[real.labels == code][:_CURVES, place]
-            caption = f"{plain(str(value))} · {plain(channel.name)}"
-            figure = _curves(ours, theirs, schema, plain(channel.unit, 20))
-            name = f"signal-{code}-{place}"
-            beside = "" if theirs is None else f" over {len(theirs)} real ones"
-            text = f"{len(ours)} synthetic signals{beside}, {schema.length} samples each."
-            found.append((caption, inline(figure, name, f"Signals of {caption}", text)))
+    for code, place, caption in _panels(schema):
+        ours = synthetic.values[synthetic.labels == code][:_CURVES, place]
+        theirs = None if real is None else real.values[real.labels == code][:_CURVES, place]
+        figure = _curves(ours, theirs, schema, plain(schema.channels[place].unit, 20))
+        beside = "" if theirs is None else f" over {len(theirs)} real ones"
+        text = f"{len(ours)} synthetic signals{beside}, {schema.length} samples each."
+        found.append((caption, inline(figure, f"signal-{code}-{place}", f"Signals of {caption}", text)))
     return found
 
 
@@ -97,26 +106,22 @@ def _curves(
 def spectra(found: dict[str, Any], schema: SignalSchema) -> list[tuple[str, Markup]]:
     """Mean power over frequency for each class and channel, on a logarithmic scale."""
     pictures = []
-    for code, value in enumerate(schema.label.categories[:_CLASSES]):
-        for place, channel in enumerate(schema.channels):
-            ours, theirs = (_of(found[side], code, place) for side in ("synthetic", "reference"))
-            if ours is None:
-                continue
-            figure = sheet(_WIDTH, 168)
-            cell = axes(figure, 42, 38, 8, 8)
-            if theirs is not None:
-                cell.plot(found["frequencies"], theirs, color=REFERENCE, linewidth=2.4)
-            cell.plot(found["frequencies"], ours, color=SYNTHETIC, linewidth=1.6)
-            _decibels(cell, [*ours, *(theirs or ())])
-            cell.set_xlabel("Hz", labelpad=1)
-            cell.grid(axis="y")
-            cell.locator_params(axis="x", nbins=6)
-            caption = f"{plain(str(value))} · {plain(channel.name)}"
-            peak = found["frequencies"][int(np.argmax(ours))]
-            text = f"Most power of synthetic signals is at {peak:g} hertz."
-            pictures.append(
-                (caption, inline(figure, f"spectrum-{code}-{place}", f"Spectrum of {caption}", text))
-            )
+    for code, place, caption in _panels(schema):
+        ours, theirs = (_of(found[side], code, place) for side in ("synthetic", "reference"))
+        if ours is None:
+            continue
+        figure = sheet(_WIDTH, 168)
+        cell = axes(figure, 42, 38, 8, 8)
+        if theirs is not None:
+            cell.plot(found["frequencies"], theirs, color=REFERENCE, linewidth=2.4)
+        cell.plot(found["frequencies"], ours, color=SYNTHETIC, linewidth=1.6)
+        _logarithmic(cell, [*ours, *(theirs or ())])
+        cell.set_xlabel("Hz", labelpad=1)
+        cell.grid(axis="y")
+        cell.locator_params(axis="x", nbins=6)
+        peak = found["frequencies"][int(np.argmax(ours))]
+        text = f"Most power of synthetic signals is at {peak:g} hertz."
+        pictures.append((caption, inline(figure, f"spectrum-{code}-{place}", f"Spectrum of {caption}", text)))
     return pictures
 
 
@@ -124,7 +129,7 @@ def _of(side: Any, code: int, place: int) -> list[float] | None:
     return None if side is None or side[code] is None else side[code][place]
 
 
-def _decibels(cell: Any, values: list[float]) -> None:
+def _logarithmic(cell: Any, values: list[float]) -> None:
     """A logarithmic scale with a tick for every few powers of ten."""
     top = np.log10(max(*values, 1e-12))
     low = max(top - 8, np.log10(max(min(values), 1e-12)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..arrays import Arrays
-from ..errors import NotShareableError
+from ..errors import NotShareableError, TooFewRecordsError
 from ..evaluation.figures import Criterion, Evaluation, Figure
 from ..plan import Plan
 from ..schema import Schema
@@ -36,7 +36,8 @@ class ReportContent:
     override: the written reason for a release against the gate, else None; reference: None, and nothing is
     compared; private: a page that stays at a site, which may show real records
     simulated: all sites were played by one computer
-    Raises NotShareableError if a page to be shared would rest on records that nothing was paid for.
+    Raises NotShareableError if a page to be shared would rest on records that nothing was paid for,
+    TooFewRecordsError without a synthetic record.
     """
 
     run: Mapping[str, Any]
@@ -51,6 +52,8 @@ class ReportContent:
     simulated: bool = False
 
     def __post_init__(self) -> None:
+        if not len(self.synthetic):
+            raise TooFewRecordsError("there is no synthetic record to report on", hint="release some")
         if self.private:
             return
         if self.reference is not None and (

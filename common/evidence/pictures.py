@@ -9,6 +9,8 @@ from ..schema import ImageSchema, SignalSchema
 from . import array_pictures, charts, svg, table_pictures
 from .content import ReportContent
 
+_COLUMNS = 60  # of a table, drawn one by one
+
 REFERENCE_WORDS = {
     "released material": "released sums, ± 2 s.d. of their noise",
     "records": "real records, ± 2 s.d. of sampling",
@@ -40,7 +42,9 @@ def draw(content: ReportContent, twin: dict[str, Any]) -> dict[str, Any]:
         if isinstance(content.synthetic, Arrays):
             return found | _arrays(content, content.synthetic, twin)
         columns = comparison["marginals"]
-        found["marginals"] = [table_pictures.marginal(one, place) for place, one in enumerate(columns)]
+        found["marginals"] = [
+            table_pictures.marginal(one, place) for place, one in enumerate(columns[:_COLUMNS])
+        ]
         found["heat"] = table_pictures.heat_maps(comparison["association"])
     return found
 

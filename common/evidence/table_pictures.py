@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 _WIDTH = 330
 _ROW = 17  # pixels of a category
 _MOST = 12  # categories shown; the rest goes together
+_PAIRED = 40  # columns of a heat map
 _NOISE = 2.0  # standard deviations of a whisker
 _STRONG, _DIFFERENT = 0.6, 0.25  # an association, or a difference of two, of full colour
 
@@ -123,10 +124,11 @@ def _percent(axis: Any, most: float) -> None:
 
 def heat_maps(association: dict[str, Any]) -> list[tuple[str, Markup]]:
     """Associations of synthetic records and of the reference, and what is between them, with captions."""
-    names, ours = association["columns"], np.array(association["synthetic"])
+    names = association["columns"][:_PAIRED]
+    ours = np.array(association["synthetic"])[:_PAIRED, :_PAIRED]
     found = [("Synthetic records", _heat(ours, names, "synthetic", (SYNTHETIC, SYNTHETIC)))]
     if association["reference"] is not None:
-        theirs = np.array(association["reference"])
+        theirs = np.array(association["reference"])[:_PAIRED, :_PAIRED]
         found.append(("Reference", _heat(theirs, names, "reference", (REFERENCE, REFERENCE))))
         found.append(
             (

@@ -23,14 +23,28 @@ _SENTENCE = 2000  # characters of a text somebody wrote
 
 def to_json(content: ReportContent) -> dict[str, Any]:
     """JSON-ready content; keys are described in docs/report.md."""
+    found: dict[str, Any] = _readable(_collected(content))
+    return found
+
+
+def _readable(value: Any) -> Any:
+    """The same without what is no text: whoever wrote a name, a reason or a file."""
+    if isinstance(value, str):
+        return plain(value, _SENTENCE) if value else ""
+    if isinstance(value, dict):
+        return {_readable(key): _readable(one) for key, one in value.items()}
+    return [_readable(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _collected(content: ReportContent) -> dict[str, Any]:
     schema, run, plan = content.schema, content.run, content.plan
     return {
         "evidence_version": EVIDENCE_VERSION,
         "private": content.private,
         "simulated": content.simulated,
         "schema": {
-            "name": plain(schema.name, 80),
-            "description": plain(schema.description, _SENTENCE) if schema.description else "",
+            "name": schema.name,
+            "description": schema.description,
             "kind": words.kind(schema),
             "hash": schema.hash,
         },
@@ -38,7 +52,7 @@ def to_json(content: ReportContent) -> dict[str, Any]:
         "budget": _budget(content),
         "meaning": [one._asdict() for one in content.meaning],
         "gate": _gate(content.evaluation),
-        "override": None if content.override is None else plain(content.override, _SENTENCE),
+        "override": content.override,
         "spending": [
             one._asdict() for one in spent(plan, run.get("attempts", {})) if one.epsilon or one.step != BEFORE
         ],
@@ -117,7 +131,7 @@ def _comparison(content: ReportContent) -> dict[str, Any] | None:
 def _federation(plan: Plan) -> dict[str, Any]:
     federation = plan.federation
     return {
-        "run": plain(plan.run, 80),
+        "run": plan.run,
         "plan": plan.hash,
         "coordinator": federation.coordinator.name,
         "sites": federation.names,

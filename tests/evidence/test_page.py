@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.arrays import Arrays
 from common.columns import CategoryColumn, NumberColumn
-from common.errors import NotShareableError
-from common.evidence import formats
+from common.errors import NotShareableError, TooFewRecordsError
+from common.evidence import array_pictures, formats, svg
 from common.evidence.content import ReportContent
 from common.evidence.page import render
 from common.evidence.reference import Reference
 from common.evidence.twin import to_json
 from common.modalities.grouping import Grouping
 from common.privacy.accounting import epsilon, rounded_up
-from common.schema import TableSchema
+from common.schema import Channel, TableSchema
 from tests import toy, toy_arrays
 from tests.evidence import made
 from tests.evidence.conftest import REASON
@@ -141,7 +142,13 @@ def test_nothing_of_a_schema_a_person_or_a_site_becomes_markup():
     override = "</blockquote><script>alert(2)</script>\x07 because"
     content = made.content(schema=hostile_schema(), override=override)
     evaluation = content.evaluation.model_copy(
-        update={"fidelity": (content.evaluation.fidelity[0].model_copy(update={"title": made.HOSTILE}),)}
+        update={
+            "fidelity": (
+                content.evaluation.fidelity[0].model_copy(
+                    update={"title": made.HOSTILE, "how": "a\u202eb\x1b"}
+                ),
+            )
+        }
     )
     trouble = [{"step": made.HOSTILE, "site": made.HOSTILE, "code": "</code>"}]
     run = {**content.run, "trouble": trouble, "versions": {made.HOSTILE: "<b>"}}
@@ -247,7 +254,25 @@ def test_a_wide_table_stays_small():
     assert 200_000 < len(render(wide)) < 1_500_000
 
 
+def test_large_images_and_many_channels_stay_small():
+    random = np.random.default_rng(0)
+    large = toy_arrays.DIGITS.model_copy(update={"size": 128, "channels": 3})
+    noise = Arrays(random.integers(0, 256, (60, 3, 128, 128), np.uint8), np.arange(60) % 10)
+    images = array_pictures.strips(noise, large, None)
+    assert len(images) == 10
+    assert 400_000 < sum(len(one["source"]) for one in images) < 1_500_000
+    channels = tuple(Channel(name=f"lead {n}", unit="mV", bounds=(-2, 2)) for n in range(12))
+    label = CategoryColumn(name="kind", categories=tuple(range(20)))
+    wide = toy_arrays.WAVES.model_copy(update={"channels": channels, "label": label, "length": 64})
+    signals = Arrays(random.normal(size=(40, 12, 64)).astype(np.float32), np.arange(40) % 20)
+    with svg.drawing():
+        panels = array_pictures.overlays(signals, None, wide)
+    assert len(panels) == 24
+
+
 def test_classes_without_a_record_leave_a_page():
     one = toy_arrays.digits()
     content = made.content("image", synthetic=one.take(one.labels == 3))
     assert "12 synthetic images of class 3" in render(content)
+    with pytest.raises(TooFewRecordsError):
+        made.content("image", synthetic=one.take(one.labels == 10))
