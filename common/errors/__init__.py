@@ -35,6 +35,7 @@ from .privacy import (
     ForeignLedgerError,
     LedgerError,
     MixedUnitsError,
+    NotShareableError,
     PrivacyError,
     PrivacyTargetError,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "NotEnoughSitesError",
     "NotJoinedError",
     "NotReadyError",
+    "NotShareableError",
     "OutboxError",
     "OwnMissingError",
     "PausedError",

@@ -4,7 +4,9 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import struct
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -14,12 +16,14 @@ import pytest
 from client import vault
 from common.config import Release
 from common.errors import FedcganError
+from common.evaluation.figures import Evaluation
 from common.generator import ReleasedGenerator
 from common.modalities.tabular import encode
 from common.protocol.messages import Refused
 from common.simulation import inproc
 from common.simulation.engines import run as run_engine
 from server.checkpoint import Checkpoint
+from server.cli import main
 from server.simulate import simulate
 from tests import toy
 
@@ -191,3 +195,68 @@ def test_a_generator_that_was_altered_does_not_load(outcome, tmp_path):
     os.truncate(tmp_path / "generator.json", 40)
     with pytest.raises(StorageError, match="damaged"):
         ReleasedGenerator.load(tmp_path)
+
+
+def test_the_release_becomes_a_page(outcome, tmp_path, monkeypatch, capsys):
+    page, twin = tmp_path / "page.html", tmp_path / "page.evidence.json"
+    assert reported(monkeypatch, outcome.folder, "-o", page) == 0
+    content = json.loads(twin.read_text("utf-8"))
+    assert content["budget"]["epsilon"] == content["spending"][-1]["epsilon"] == outcome.report["epsilon"]
+    assert content["reference"] == "released material"
+    assert content["simulated"]
+    distances = {one["column"]: one["distance"] for one in content["comparison"]["marginals"]}
+    assert set(distances) == set(toy.SCHEMA.names)
+    assert max(distances.values()) < 0.3
+    text = page.read_text("utf-8")
+    assert "A simulation." in text
+    assert str(outcome.report["tvd2"]) not in text + twin.read_text("utf-8")
+    before = text
+    assert reported(monkeypatch, outcome.folder, "-o", page, "--json") == 0
+    assert page.read_text("utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("RUN", "-o", "page.pdf"), 2, "the report is a page"),
+        (("nowhere", "-o", "page.html"), 2, "there is no run in"),
+        (("RUN", "-o", "page.html"), 4, "an evaluation that is private"),
+    ],
+)
+def test_a_page_that_cannot_be_made_leaves_no_file(
+    outcome, tmp_path, monkeypatch, capsys, arguments, code, says
+):
+    run = tmp_path / "run"
+    shutil.copytree(outcome.folder, run)
+    shutil.copytree(f"{outcome.folder}.run", f"{run}.run", ignore=shutil.ignore_patterns("sites"))
+    private = Evaluation(shareable=False)
+    (run / "evaluation.json").write_text(private.model_dump_json())
+    monkeypatch.chdir(tmp_path)
+    given = [run if one == "RUN" else one for one in arguments]
+    assert reported(monkeypatch, *given) == code
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("page*"))
+    if code == 4:  # the same page may be private
+        assert reported(monkeypatch, *given, "--private") == 0
+        assert "It stays at the site." in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_page_of_a_release_that_was_altered_is_not_made(outcome, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(outcome.folder, run)
+    shutil.copytree(f"{outcome.folder}.run", f"{run}.run", ignore=shutil.ignore_patterns("sites"))
+    for name, change in {
+        "sums.safetensors": lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]),
+        "report.json": lambda raw: raw.replace(outcome.report["plan"].encode(), b"0" * 64),
+    }.items():
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(change(whole))
+        assert reported(monkeypatch, run, "-o", tmp_path / "page.html") == 6
+        (run / name).write_bytes(whole)
+    assert not list(tmp_path.glob("page*"))
+
+
+def reported(monkeypatch, *arguments):
+    """The exit code of ``fedcgan report``."""
+    monkeypatch.setattr(sys, "argv", ["fedcgan", "report", *map(str, arguments)])
+    return main()

@@ -1,0 +1,1 @@
+"""A release's evidence for people: one page, and the same numbers as JSON."""
