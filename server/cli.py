@@ -19,11 +19,13 @@ from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
 from .run_cli import resume, status, stop, watch
+from .verify_cli import verify
 
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
     epilog="Also: fedcgan federation ... (a real one), fedcgan plan ... (plans, what they cost), "
+    "fedcgan release ... (a finished run as a signed bundle), "
     "fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
     no_args_is_help=True,
     add_completion=False,
@@ -282,7 +284,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (status, watch, stop, resume):
+for command in (status, watch, stop, resume, verify):
     app.command()(command)
 
 
