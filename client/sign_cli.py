@@ -1,4 +1,4 @@
-"""``fedcgan site sign``: a site looks at a release, is told what it would sign, and signs. Needs no network."""
+"""``fedcgan site sign``: a site checks a release, is told what it would sign, and signs. No network."""
 
 from __future__ import annotations
 

@@ -41,9 +41,10 @@ class Signable:
 def signable(bundle: Path, site: Site) -> Signable:
     """Check a bundle as this site must before it signs.
 
-    Raises BundleError or one of its kinds: NotOurRunError if the plan was not approved here, or this site gave
-    nothing to the run; UnderstatedError if its ledger was charged more than the bundle says; AboveAgreedError if
-    the bundle costs more than was agreed. UnknownSignerError if the coordinator is not that of its federation.
+    Raises BundleError or one of its kinds: NotOurRunError if the plan was not approved here, or this site
+    gave nothing to the run; UnderstatedError if its ledger was charged more than the bundle says;
+    AboveAgreedError if the bundle costs more than was agreed; UnknownSignerError if the coordinator is not
+    that of its federation.
     """
     verified = verify(bundle, signer=_coordinator(site), complete=False)
     plan = verified.claims.plan

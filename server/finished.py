@@ -1,4 +1,4 @@
-"""A finished run as the coordinator has it, of a simulation or of a federation: what a release is made from."""
+"""A finished run as its coordinator has it, of a simulation or a federation: what a release is made from."""
 
 from __future__ import annotations
 
@@ -22,10 +22,40 @@ from .run_folder import RunFolder
 from .simulate import run_folder
 
 _OF_RUN = frozenset(
-    """report_version epsilon epsilon_views epsilon_here continues delta unit sampling epsilon_target collusion
-    noise_shares count_noise_multiplier measure_noise_multiplier train_noise_multiplier
-    upload_ratio_float32 attempts encryption_share wall_seconds seconds encryption_seconds bytes sites threshold
-    key_holders schedule rounds plan schema seed versions trouble alarms""".split()
+    {
+        "report_version",
+        "epsilon",
+        "epsilon_views",
+        "epsilon_here",
+        "continues",
+        "delta",
+        "unit",
+        "sampling",
+        "epsilon_target",
+        "collusion",
+        "noise_shares",
+        "count_noise_multiplier",
+        "measure_noise_multiplier",
+        "train_noise_multiplier",
+        "upload_ratio_float32",
+        "attempts",
+        "encryption_share",
+        "wall_seconds",
+        "seconds",
+        "encryption_seconds",
+        "bytes",
+        "sites",
+        "threshold",
+        "key_holders",
+        "schedule",
+        "rounds",
+        "plan",
+        "schema",
+        "seed",
+        "versions",
+        "trouble",
+        "alarms",
+    }
 )
 """Keys of a report that come from the plan, the coordinator's own clock, or released material."""
 
@@ -91,7 +121,7 @@ def finished(run: Path) -> Finished:
         return _simulated(run)
     raise ConfigError(
         f"there is no run in {run}",
-        hint="the output of a simulation (its OUT.run/ beside it), or a run: fedcgan release HASH --federation F",
+        hint="OUT of a simulation (with its OUT.run/ beside it), or: fedcgan release HASH --federation FOLDER",
     )
 
 

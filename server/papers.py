@@ -1,4 +1,4 @@
-"""What goes with synthetic records on paper: exports of the schema, cards and statements, the list of software."""
+"""What goes with synthetic records: exports of the schema, cards and statements, the list of software."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _responsible(release: Release) -> dict[str, str]:
     return {
         "dataCollection": f"Drawn from a generator that {len(plan.federation.sites)} sites trained together. "
         "Each site keeps its records; sums of bounded values left it, encrypted and with noise.",
-        "dataUseCases": "Development, testing, teaching, planning. Results that matter are to be confirmed on "
-        "real records.",
+        "dataUseCases": "Development, testing, teaching, planning. Results that matter are to be confirmed "
+        "on real records.",
         "dataLimitations": "Noise hides rare values and weak relations. No decision about a person, no "
         "evidence without confirmation on real records.",
         "dataBiases": "Of the sites' records, as far as it was learnt; small groups are learnt worst.",

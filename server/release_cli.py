@@ -1,4 +1,4 @@
-"""``fedcgan release RUN``: a finished run as a signed bundle; ``release countersign``: the sites' signatures."""
+"""``fedcgan release RUN``: a run as a signed bundle; ``release countersign``: the sites' signatures."""
 
 from __future__ import annotations
 

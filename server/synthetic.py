@@ -1,4 +1,4 @@
-"""The synthetic records of a run as a bundle carries them: in the formats that people read, each one marked."""
+"""The synthetic records of a run as a bundle carries them: in formats that people read, each marked."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class FolderContents:
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
     count = 0
     with os.scandir(folder) as entries:
-        for count, entry in enumerate(entries, 1):  # noqa: B007 - counted below
+        for count, entry in enumerate(entries, 1):
             path = prefix + entry.name
             facts = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(facts.st_mode) and path.count("/") < 16:

@@ -1,4 +1,4 @@
-"""The manifest: every file of a bundle by its hash, and what the release says of itself. It is what is signed.
+"""The manifest: every file of a bundle by its hash, and what the release says of itself. It gets signed.
 
 ``manifest.json`` is in canonical form; its SHA-256 is what coordinator and sites put their names to.
 """

@@ -1,8 +1,8 @@
 """Files of synthetic records that say what they are, in the way that tools of their format read.
 
-Parquet: key-value metadata; DICOM: (0008,001C) Synthetic Data = YES and ImageType DERIVED\\SECONDARY; EDF: the
-header's recording field; CSV has no room for it and gets a file beside it. PNG and npz: ``image_output`` and
-``signal_output``.
+Parquet: key-value metadata; DICOM: (0008,001C) Synthetic Data = YES and ImageType DERIVED\\SECONDARY; EDF:
+the header's recording field; CSV has no room for it and gets a file beside it. PNG and npz: ``image_output``
+and ``signal_output``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ def attention(verified: Verified) -> list[str]:
     manifest, said = verified.manifest, []
     if manifest.override is not None:
         said.append(
-            f"The privacy gate did not pass ({manifest.gate}). It was released all the same, for this written "
-            f"reason: {manifest.override}"
+            f"The privacy gate did not pass ({manifest.gate}). It was released all the same, for this "
+            f"written reason: {manifest.override}"
         )
     if manifest.simulated:
         said.append(
@@ -33,7 +33,6 @@ def attention(verified: Verified) -> list[str]:
 def proven(verified: Verified) -> list[str]:
     """What follows from the files alone."""
     manifest, claims = verified.manifest, verified.claims
-    shares = {"passed": "passed", "failed": "failed", "inconclusive": "is inconclusive"}
     signers = ", ".join(verified.signed) or "nobody"
     said = [
         f"Each of the {len(manifest.files)} files is the one that was signed; none is missing, none was "
@@ -43,13 +42,13 @@ def proven(verified: Verified) -> list[str]:
         f"Counter-signed by {len(verified.signed)} of {len(manifest.sites)} sites of the plan ({signers}); "
         f"the plan asks for {manifest.signatures}. Each signed this very manifest, and so the plan, the "
         "verdict of the gate and every file.",
-        f"Plan {manifest.plan[:12]} and schema {manifest.schema_hash[:12]} are those that the manifest names; "
-        "report, gate, generator and roster agree with them.",
+        f"Plan {manifest.plan[:12]} and schema {manifest.schema_hash[:12]} are those that the manifest "
+        "names; report, gate, generator and roster agree with them.",
         f"The mechanisms that the plan describes, with the attempts that are listed, come to ε "
-        f"{claims.epsilon:.4f} at δ {manifest.delta:g} ({manifest.unit}), computed here again by privacy loss "
-        f"distributions; the bundle says {manifest.epsilon:g}.",
-        f"The gate {shares.get(manifest.gate, manifest.gate)} by the thresholds of the plan, which the sites "
-        "approved before the run.",
+        f"{claims.epsilon:.4f} at δ {manifest.delta:g} ({manifest.unit}), computed here again by privacy "
+        f"loss distributions; the bundle says {manifest.epsilon:g}.",
+        f"The verdict of the privacy gate ({manifest.gate}) follows from the criteria in gate.json by the "
+        "thresholds of the plan.",
         "The weights are safetensors: numbers, from which no program can be started when they are read.",
     ]
     if verified.onnx == "agrees":
@@ -65,8 +64,8 @@ def not_proven(verified: Verified) -> list[str]:
         "That a key belongs to an institution: known only by fingerprints that people have compared.",
         "That the counter-signers are sites of their own: a coordinator who made up the whole roster could "
         "sign for all. Ask one of them.",
-        "That the figures of report and gate were measured as described: that is what the coordinator and the "
-        "sites say.",
+        "That the figures of report and gate were measured as described: that is what the coordinator and "
+        "the sites say.",
         "That the generator is the one that the run made, and that the synthetic records come from it.",
         "That nobody can learn anything about a person: ε and δ bound it, they do not end it. "
         "DP_STATEMENT.md says what they do not cover.",
@@ -74,7 +73,8 @@ def not_proven(verified: Verified) -> list[str]:
     ]
     if verified.claims.plan.continues is not None:
         said.append(
-            "What earlier runs cost, on which this one goes on: that is what the coordinator says in the plan."
+            "What the earlier runs cost on which this one goes on: that is what the coordinator says in the "
+            "plan."
         )
     if verified.onnx == "not looked at":
         said.append(

@@ -18,6 +18,7 @@ from ..bundle.gate_file import GateFile
 from ..columns import CategoryColumn
 from ..evaluation.figures import Evaluation
 from ..plan import Plan
+from ..privacy.accounting import rounded_up
 from ..privacy.mechanism import GaussianSum, Mechanism
 from ..schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 
@@ -85,7 +86,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["number"] = _number
-    environment.filters["percent"] = lambda value: f"{100 * value:.3g} %"
+    environment.filters["epsilon"] = lambda value: f"{rounded_up(value):g}"
+    environment.filters["percent"] = lambda value: f"{rounded_up(value) * 100:.4g} %"
     return environment
 
 
@@ -95,7 +97,7 @@ def _finalize(value: Any) -> Any:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "not known" if value is None else f"{value:.4g}"
 
 
 def _content(release: Release) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What a release was made with: every installed distribution that was imported, or that one of them requires.
+"""What a release was made with: every installed distribution that this program or one of its modules needs.
 
-A software bill of materials in CycloneDX 1.6, as JSON. Hashes of packages are not in it: an installation does
-not keep those of the archives it came from.
+A software bill of materials in CycloneDX 1.6, as JSON, of the machine that made the release. Hashes of
+packages are not in it: an installation does not keep those of the archives it came from.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def sbom(version: str, made: str, seed: str) -> dict[str, Any]:
 
     version: of fedcgan; made: day, ISO; seed: of its serial number, the plan's hash
     """
-    found = _closure(_imported())
+    found = _closure(_imported() | _declared())
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -59,6 +59,14 @@ def _imported() -> set[str]:
     """Names of the distributions that loaded modules come from."""
     tops = {module.partition(".")[0] for module in sys.modules}
     return {_name(d) for top, names in packages_distributions().items() if top in tops for d in names}
+
+
+def _declared() -> set[str]:
+    """What this program itself requires, where it is installed and not only unpacked."""
+    try:
+        return _required(distribution(_PROGRAM))
+    except PackageNotFoundError:
+        return set()
 
 
 def _closure(names: Iterable[str]) -> dict[str, Distribution]:
