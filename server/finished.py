@@ -121,7 +121,7 @@ def finished(run: Path) -> Finished:
         return _simulated(run)
     raise ConfigError(
         f"there is no run in {run}",
-        hint="OUT of a simulation (with its OUT.run/ beside it), or: fedcgan release HASH --federation FOLDER",
+        hint="OUT of a simulation, OUT.run/ beside it; or: fedcgan release HASH --federation FOLDER",
     )
 
 
