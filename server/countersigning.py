@@ -9,7 +9,6 @@ from pathlib import Path
 
 from common.bundle.archive import write_zip
 from common.bundle.contents import Contents, FolderContents, chunks
-from common.bundle.paths import SIGNATURES
 from common.bundle.signatures import SIGNATURE_LIMIT, Signature, path_of, read_site
 from common.bundle.verification import Verified, verify
 from common.errors import CounterSignatureError, StorageError
@@ -24,7 +23,6 @@ def add(bundle: Path, files: Sequence[Path]) -> Verified:
     verified = verify(bundle, complete=False)
     made = [read_site(_read(path), str(path), verified.manifest) for path in files]
     if bundle.is_dir():
-        (bundle / SIGNATURES).mkdir(exist_ok=True)
         for signature in made:
             signature.write(bundle / path_of(signature.name))
     else:

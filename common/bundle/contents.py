@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from ..errors import BundleError, BundlePathError, ExtraFileError, StorageError
-from .paths import MOST_FILES, check_paths
+from .paths import MOST_FILES, SIGNATURES, check_paths
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
@@ -79,5 +79,5 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 raise BundlePathError(
                     f"{path!r} is a link, or no file, or one too many", hint="a bundle holds plain files only"
                 )
-    if not count and prefix:
+    if not count and prefix not in ("", SIGNATURES):
         raise ExtraFileError(f"{prefix} is an empty folder", hint="remove it")

@@ -1,5 +1,7 @@
 import pytest
 
+from common.bundle.archive import write_zip
+from common.bundle.contents import FolderContents
 from common.config import Training
 from common.simulation.prepare import Run
 from server.bundling import Wanted, bundle
@@ -41,10 +43,10 @@ def whole(out, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def zipped(out, tmp_path_factory):
-    """The same run's bundle as a zip."""
+def zipped(whole, tmp_path_factory):
+    """The same as a zip."""
     path = tmp_path_factory.mktemp("zips") / "whole.zip"
-    bundle(finished(out), path, Wanted(as_zip=True))
+    write_zip(FolderContents(whole), path)
     return path
 
 
