@@ -10,13 +10,35 @@ import re
 import sys
 import uuid
 from collections.abc import Iterable
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import (
+    PackageMetadata,
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+)
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 _PROGRAM = "fedcgan"
 _LONGEST = 128  # characters of a licence's name: some packages put the whole text there
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    """An installed distribution. required: names that it needs on this machine, without extras"""
+
+    name: str
+    version: str
+    required: frozenset[str]
+    licences: tuple[dict[str, Any], ...]
+
+    @property
+    def reference(self) -> str:
+        """Its package URL."""
+        return f"pkg:pypi/{self.name}@{self.version.replace('+', '%2B')}"
 
 
 def sbom(version: str, made: str, seed: str) -> dict[str, Any]:
@@ -41,16 +63,10 @@ def sbom(version: str, made: str, seed: str) -> dict[str, Any]:
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
             },
         },
-        "components": [_component(name, package) for name, package in sorted(found.items())],
+        "components": [_component(package) for package in found.values()],
         "dependencies": [
-            {"ref": _PROGRAM, "dependsOn": [_reference(name, found[name]) for name in sorted(found)]},
-            *(
-                {
-                    "ref": _reference(name, package),
-                    "dependsOn": [_reference(other, found[other]) for other in _required(package) & {*found}],
-                }
-                for name, package in sorted(found.items())
-            ),
+            {"ref": _PROGRAM, "dependsOn": [package.reference for package in found.values()]},
+            *({"ref": package.reference, "dependsOn": _needs(package, found)} for package in found.values()),
         ],
     }
 
@@ -58,42 +74,46 @@ def sbom(version: str, made: str, seed: str) -> dict[str, Any]:
 def _imported() -> set[str]:
     """Names of the distributions that loaded modules come from."""
     tops = {module.partition(".")[0] for module in sys.modules}
-    return {_name(d) for top, names in packages_distributions().items() if top in tops for d in names}
+    return {_name(raw) for top, names in _distributions().items() if top in tops for raw in names}
 
 
-def _declared() -> set[str]:
+_distributions = cache(packages_distributions)  # reads the list of files of every package
+
+
+def _declared() -> frozenset[str]:
     """What this program itself requires, where it is installed and not only unpacked."""
-    try:
-        return _required(distribution(_PROGRAM))
-    except PackageNotFoundError:
-        return set()
+    itself = _package(_PROGRAM)
+    return frozenset() if itself is None else itself.required
 
 
-def _closure(names: Iterable[str]) -> dict[str, Distribution]:
-    """These distributions and all that they require, as far as they are installed; not ourselves."""
-    found: dict[str, Distribution] = {}
+def _closure(names: Iterable[str]) -> dict[str, _Package]:
+    """These and all that they require, as far as they are installed, by name; not ourselves."""
+    found: dict[str, _Package] = {}
     waiting = {*names} - {_PROGRAM}
     while waiting:
-        name = waiting.pop()
-        try:
-            found[name] = distribution(name)
-        except PackageNotFoundError:
-            continue
-        waiting |= _required(found[name]) - found.keys() - {_PROGRAM}
-    return found
+        package = _package(waiting.pop())
+        if package is not None:
+            found[package.name] = package
+            waiting |= package.required - found.keys() - {_PROGRAM}
+    return dict(sorted(found.items()))
 
 
-def _required(package: Distribution) -> set[str]:
-    """What it requires on this machine, without extras."""
-    names = set()
-    for line in package.requires or ():
+@cache
+def _package(name: str) -> _Package | None:
+    """None if it is not installed."""
+    try:
+        metadata = distribution(name).metadata
+    except PackageNotFoundError:
+        return None
+    required = set()
+    for line in metadata.get_all("Requires-Dist") or ():
         try:
             wanted = Requirement(line)
         except InvalidRequirement:
             continue
         if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-            names.add(_name(wanted.name))
-    return names
+            required.add(_name(wanted.name))
+    return _Package(name, metadata["Version"], frozenset(required), tuple(_licences(metadata)))
 
 
 def _name(raw: str) -> str:
@@ -101,19 +121,22 @@ def _name(raw: str) -> str:
     return re.sub(r"[-_.]+", "-", raw).lower()
 
 
-def _reference(name: str, package: Distribution) -> str:
-    return f"pkg:pypi/{name}@{package.version.replace('+', '%2B')}"
+def _needs(package: _Package, found: dict[str, _Package]) -> list[str]:
+    return [found[name].reference for name in sorted(package.required & found.keys())]
 
 
-def _component(name: str, package: Distribution) -> dict[str, Any]:
-    reference = _reference(name, package)
-    component = {"type": "library", "bom-ref": reference, "name": name, "version": package.version}
-    licences = _licences(package)
-    return {**component, "purl": reference, **({"licenses": licences} if licences else {})}
+def _component(package: _Package) -> dict[str, Any]:
+    component = {
+        "type": "library",
+        "bom-ref": package.reference,
+        "name": package.name,
+        "version": package.version,
+        "purl": package.reference,
+    }
+    return {**component, **({"licenses": [*package.licences]} if package.licences else {})}
 
 
-def _licences(package: Distribution) -> list[dict[str, Any]]:
-    metadata = package.metadata
+def _licences(metadata: PackageMetadata) -> list[dict[str, Any]]:
     if "License-Expression" in metadata:
         return [{"expression": metadata["License-Expression"]}]
     said = [

@@ -66,7 +66,7 @@ def manifest_of(folder: Path) -> Manifest:
 def rehashed(folder: Path, **changes: object) -> Manifest:
     """Write the manifest that fits the files as they are now; no signature is renewed."""
     before = json.loads((folder / MANIFEST).read_bytes())
-    aside = {path for path in (MANIFEST, SIGNATURE)}
+    aside = (MANIFEST, SIGNATURE)
     files = [
         file.model_dump()
         for file in listed(folder)
