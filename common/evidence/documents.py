@@ -86,7 +86,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["number"] = _number
-    environment.filters["epsilon"] = lambda value: f"{rounded_up(value):g}"
+    environment.filters["epsilon"] = lambda value: f"{value:.10g}"  # as it is: never rounded down
     environment.filters["percent"] = lambda value: f"{rounded_up(value) * 100:.4g} %"
     return environment
 

@@ -1,4 +1,4 @@
-"""What others read of a bundle: exports, marks and the list of software, held against their formats' rules."""
+"""What others read of a bundle: exports, marks and the list of software, by the rules of their formats."""
 
 import json
 import re
@@ -172,7 +172,9 @@ def test_images_as_dicom(tmp_path):
         paths[place].rename(folder / paths[place].name)
     for value in range(10):
         (tmp_path / "read" / str(value)).mkdir(parents=True, exist_ok=True)
-    assert len(read_arrays(tmp_path / "read", toy_arrays.DIGITS)) == 3  # our own reader sees no identity in it
+    assert (
+        len(read_arrays(tmp_path / "read", toy_arrays.DIGITS)) == 3
+    )  # our own reader sees no identity in it
 
 
 def test_colour_images_as_dicom(tmp_path):
