@@ -17,6 +17,8 @@ from common.schema import TableSchema
 if TYPE_CHECKING:
     from .assembly import Parts
 
+_VERSION = "1.0.0"  # of the records: a release is never changed, a new one is another
+
 
 def papers(parts: Parts, synthetic: Sequence[File], records: int) -> dict[str, bytes]:
     """Content by file name. synthetic: the files of records; records: how many they hold"""
@@ -34,14 +36,17 @@ def papers(parts: Parts, synthetic: Sequence[File], records: int) -> dict[str, b
         program=parts.program,
         licence=parts.licence,
     )
+    cite = f"Synthetic records of {run.schema.name}, plan {run.plan.hash}, {parts.made}"
     about: dict[str, Any] = {
-        "version": run.plan.hash[:12],
+        "version": _VERSION,
         "made": parts.made,
         "licence": parts.licence,
     }
     contents = {
         "datapackage.json": data_package(run.schema, synthetic, **about),
-        "croissant.json": croissant(run.schema, synthetic, **about, responsible=_responsible(release)),
+        "croissant.json": croissant(
+            run.schema, synthetic, **about, cite=cite, responsible=_responsible(release)
+        ),
         "sbom.cdx.json": sbom(parts.program, parts.made, run.plan.hash),
     }
     if isinstance(run.schema, TableSchema):

@@ -24,6 +24,7 @@ _CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -43,6 +44,7 @@ _CONTEXT: dict[str, Any] = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -58,11 +60,13 @@ def croissant(
     version: str,
     made: str,
     licence: str | None,
+    cite: str,
     responsible: dict[str, str],
 ) -> dict[str, Any]:
     """The metadata as JSON-ready content.
 
-    files: of synthetic records; made: day, ISO; responsible: fields of the RAI vocabulary, without prefix
+    files: of synthetic records; version: major.minor.patch; made: day, ISO; cite: how; responsible: fields
+    of the RAI vocabulary, without prefix
     """
     listed = list(files)
     content: dict[str, Any] = {
@@ -73,6 +77,7 @@ def croissant(
         or "Synthetic records, drawn from a generator; no record is a person's.",
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "version": version,
+        "citeAs": cite,
         "datePublished": made,
         "keywords": ["synthetic"],
         "isLiveDataset": False,

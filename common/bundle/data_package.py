@@ -17,7 +17,10 @@ from .manifest import File
 def data_package(
     schema: Schema, files: Iterable[File], *, version: str, made: str, licence: str | None
 ) -> dict[str, Any]:
-    """The descriptor as JSON-ready content. files: of synthetic records; made: day, ISO; licence: a name"""
+    """The descriptor as JSON-ready content.
+
+    files: of synthetic records; version: major.minor.patch; made: day, ISO; licence: a name
+    """
     package: dict[str, Any] = {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": slug(schema.name),

@@ -108,7 +108,7 @@ def test_images_and_signals_have_files_and_no_columns(schema):
     package = data_package(schema, [file], **about)
     assert "licenses" not in package
     assert "schema" not in package["resources"][0]
-    assert "recordSet" not in croissant.croissant(schema, [file], **about, responsible={})
+    assert "recordSet" not in croissant.croissant(schema, [file], **about, cite="", responsible={})
 
 
 def test_the_list_of_software():
