@@ -36,9 +36,16 @@ class GateFile(BaseModel):
             return "its verdict does not follow from its criteria"
         agreed = terms.model_dump()
         for one in self.criteria:
-            if one.name in agreed and one.threshold not in (None, agreed[one.name]):
+            known = agreed.get(one.name, one.threshold if one.threshold in agreed.values() else None)
+            if one.threshold is not None and one.threshold != known:
                 return f"the threshold of {one.name} is not the plan's"
-            above = one.value is not None and one.threshold is not None and one.value > one.threshold
-            if one.verdict == "passed" and (above or one.value is None or one.threshold is None):
+            if one.verdict == "passed" and not _can_pass(one):
                 return f"{one.name} did not pass"
         return None
+
+
+def _can_pass(one: Criterion) -> bool:
+    """Whatever the rule: not without a value, nor where all of the interval is above the threshold."""
+    if one.value is None or one.threshold is None:
+        return False
+    return (one.value if one.low is None else one.low) <= one.threshold

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from ..errors import DamagedGeneratorError, DisagreementError
 from .bundle import Bundle
@@ -24,20 +25,26 @@ def check_onnx(bundle: Bundle) -> Found:
     if not any(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
         return "not looked at"
     said = _metadata(bundle.read(ONNX, _LIMIT))
-    if (said.get("plan"), said.get("schema")) != (bundle.manifest.plan, bundle.manifest.schema_hash):
+    if (said.get("plan"), said.get("schema_hash")) != (bundle.manifest.plan, bundle.manifest.schema_hash):
         raise DisagreementError(f"{ONNX} is of another plan or schema")
     return "agrees"
 
 
-def _metadata(raw: bytes) -> dict[str, str]:
+def _metadata(raw: bytes) -> dict[str, Any]:
+    """Plan and schema as the file's metadata say them, where every value is JSON."""
     try:
-        if importlib.util.find_spec("onnx"):
-            from onnx import load_model_from_string
-
-            return {entry.key: entry.value for entry in load_model_from_string(raw).metadata_props}
-        from onnxruntime import InferenceSession
-
-        session = InferenceSession(raw, providers=["CPUExecutionProvider"])
-        return dict(session.get_modelmeta().custom_metadata_map)
+        said = _properties(raw)
+        return {key: json.loads(said[key]) for key in ("plan", "schema_hash") if key in said}
     except Exception as error:  # protobuf and the runtime have no common error
         raise DamagedGeneratorError(f"{ONNX} cannot be read") from error
+
+
+def _properties(raw: bytes) -> dict[str, str]:
+    if importlib.util.find_spec("onnx"):
+        from onnx import load_model_from_string
+
+        return {entry.key: entry.value for entry in load_model_from_string(raw).metadata_props}
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(raw, providers=["CPUExecutionProvider"])
+    return dict(session.get_modelmeta().custom_metadata_map)

@@ -19,6 +19,7 @@ from ..columns import CategoryColumn
 from ..evaluation.figures import Evaluation
 from ..plan import Plan
 from ..privacy.accounting import rounded_up
+from ..privacy.meaning import most_true_positives
 from ..privacy.mechanism import GaussianSum, Mechanism
 from ..schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 
@@ -58,17 +59,6 @@ def documents(release: Release) -> dict[str, str]:
     return {name: environment.get_template(f"{name}.j2").render(content) for name in NAMES}
 
 
-def attack_bound(epsilon: float, delta: float, false_positives: float) -> float:
-    """The most true positives that any membership attack can have at this rate of false ones, in [0, 1].
-
-    Source: Kairouz, Oh, Viswanath 2015, Theorem 2.1, from one point (epsilon, delta) alone; the whole privacy
-    loss distribution gives less.
-    """
-    from math import exp
-
-    return min(exp(epsilon) * false_positives + delta, 1 - exp(-epsilon) * (1 - delta - false_positives))
-
-
 def escaped(text: str) -> str:
     """Somebody else's words in Markdown: one line, no markup, no HTML."""
     shown = (c if c.isprintable() else " " for c in text)
@@ -102,7 +92,8 @@ def _number(value: float | None) -> str:
 
 def _content(release: Release) -> dict[str, Any]:
     plan, schema, evaluation = release.plan, release.schema, release.evaluation
-    spent = float(release.report["epsilon"])
+    attempts = release.report["attempts"]
+    charged = plan.charged(attempts, plan.rounds)
     return {
         "plan": plan,
         "schema": schema,
@@ -121,12 +112,9 @@ def _content(release: Release) -> dict[str, Any]:
         "kind": kind(schema),
         "columns": columns(schema),
         "conditions": [(c.name, [str(v) for v in c.categories]) for c in schema.conditions],
-        "mechanisms": mechanisms(plan, release.report["attempts"]),
+        "mechanisms": mechanisms(plan, attempts),
         "views": release.report["epsilon_views"],
-        "bounds": [
-            (rate, attack_bound(spent, plan.privacy.delta, rate), attack_bound(0.0, 0.0, rate))
-            for rate in FALSE_POSITIVES
-        ],
+        "bounds": list(zip(FALSE_POSITIVES, most_true_positives(charged, FALSE_POSITIVES), strict=True)),
         "noun": plan.privacy.unit.split()[-1],
     }
 

@@ -2,7 +2,7 @@ import pytest
 
 from common.bundle.archive import write_zip
 from common.bundle.contents import FolderContents
-from common.config import Training
+from common.config import Release, Training
 from common.simulation.prepare import Run
 from server.bundling import Wanted, bundle
 from server.finished import finished
@@ -16,7 +16,10 @@ from .made import copied, evaluation, write_evaluation
 def out(tmp_path_factory):
     """The output of a small simulation, measured and with a gate that passed."""
     folder = tmp_path_factory.mktemp("simulated") / "out"
-    settings = toy.config(training=Training(records_per_site=100, fit_steps=5))
+    settings = toy.config(
+        training=Training(records_per_site=100, fit_steps=5),
+        release=Release(evaluate_share=0.0, signatures=4),
+    )
     simulate(settings, toy.records(), toy.SCHEMA, folder, False)
     run = Run.open(run_folder(folder), settings)
     write_evaluation(folder, evaluation(run.plan))

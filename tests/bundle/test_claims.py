@@ -121,14 +121,14 @@ def test_another_gate(mine, run, plan):
 
 def test_a_criterion_that_passed_above_its_threshold(mine, run):
     for name, place in (("gate.json", lambda c: c), ("evaluation.json", lambda c: c["gate"])):
-        changed_json(mine / name, lambda content, find=place: find(content)["criteria"][0].update(value=0.9))
+        changed_json(mine / name, lambda content, find=place: find(content)["criteria"][0].update(low=0.9))
     refused(DisagreementError, mine, run, match="did not pass")
 
 
-def test_thresholds_are_those_of_the_plan(mine, run):
+def test_thresholds_are_those_of_the_plan(mine, run, plan):
     changed_json(mine / "gate.json", lambda gate: gate["terms"].update(copies=0.9))
     refused(DisagreementError, mine, run, match="thresholds")
-    changed_json(mine / "gate.json", lambda gate: gate["terms"].update(copies=0.005))
+    changed_json(mine / "gate.json", lambda gate: gate["terms"].update(copies=plan.release.gate.copies))
     for name, place in (("gate.json", lambda c: c), ("evaluation.json", lambda c: c["gate"])):
         changed_json(
             mine / name, lambda content, find=place: find(content)["criteria"][0].update(threshold=0.9)

@@ -1,7 +1,6 @@
 """Documents say what plan, report and evaluation say, in calm words, and nothing that they cannot."""
 
 import dataclasses
-import math
 import re
 
 import jinja2
@@ -9,9 +8,10 @@ import pytest
 
 from common.bundle.gate_file import GateFile
 from common.evidence import documents
-from common.evidence.documents import Release, attack_bound, escaped
+from common.evidence.documents import Release, escaped
 from common.evidence.documents import documents as written
 from common.privacy.accounting import rounded_up
+from common.privacy.meaning import from_one_point, most_true_positives
 from tests import toy, toy_arrays
 
 from .made import REASON, evaluation
@@ -76,9 +76,10 @@ def test_epsilon_is_never_rounded_down(release):
     report = {**release.report, "epsilon": 3.0001}
     text = written(dataclasses.replace(release, report=report))["DPIA_INPUT.md"]
     assert "ε = 3.0001," in text
-    bound = attack_bound(3.0001, release.plan.privacy.delta, 0.01)
+    (bound,) = most_true_positives(release.plan.mechanisms, (0.01,))
     assert f"{rounded_up(bound) * 100:.4g} %" in text
     assert rounded_up(bound) >= bound
+    assert bound < from_one_point(3.0, 1e-5, 0.01)
 
 
 def test_gate_and_figures_are_shown(release):
@@ -121,13 +122,3 @@ def test_a_name_that_nobody_gives_is_an_error(release, monkeypatch, tmp_path):
     monkeypatch.setattr(documents, "_TEMPLATES", tmp_path)
     with pytest.raises(jinja2.UndefinedError):
         written(release)
-
-
-def test_the_bound_on_attackers():
-    """Against the definition: no test beats it for randomised response, which attains it."""
-    assert attack_bound(0.0, 0.0, 0.01) == pytest.approx(0.01)
-    assert attack_bound(100.0, 0.0, 0.01) == pytest.approx(1.0)
-    for eps in (0.5, 1.0, 3.0):
-        honest = math.exp(eps) / (1 + math.exp(eps))  # randomised response: TPR, at FPR = 1 - TPR
-        assert attack_bound(eps, 0.0, 1 - honest) == pytest.approx(honest)
-        assert attack_bound(eps, 1e-5, 0.01) > attack_bound(eps, 0.0, 0.01)
