@@ -48,6 +48,9 @@ def federated(tmp_path_factory):
         with pytest.raises(ProtocolError, match="the run is"):
             finished(run.folder)  # not before it is
         conduct.conduct(run.folder, sites.make)
+    measured = finished(run.folder).evaluation(public_records=False)
+    said = REASON if measured.gate.verdict != "passed" else None
+    bundle(finished(run.folder), where / "as-measured", Wanted(override=said))
     write_evaluation(run.folder / "release", evaluation(plan))
     bundle(finished(run.folder), where / "bundle", Wanted())
     return federation, run, sites, where / "bundle"
@@ -105,6 +108,14 @@ def test_from_run_to_a_verified_release(federated, sites, tmp_path, command):
     assert "anonym" not in said.out.lower()
     found = verify(path, signer=federation.identity.public)
     assert (found.manifest.simulated, sorted(found.signed)) == (False, sorted(NAMES))
+
+
+def test_what_the_run_itself_measured(federated):
+    """The gate of a real last sum, whatever its noise made of it."""
+    found = verify(federated[3].with_name("as-measured"), complete=False)
+    assert found.claims.evaluation.shareable
+    assert {one.source for one in found.claims.gate.criteria} == {"secure sum"}
+    assert "evaluate" in (federated[3].with_name("as-measured") / "DP_STATEMENT.md").read_text()
 
 
 def test_a_coordinator_cannot_sign_for_sites(federated):
