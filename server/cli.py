@@ -20,11 +20,13 @@ from common.terminal import guarded, output, print_result
 from .report_cli import report
 from .run_cli import resume, status, stop, watch
 from .sample_cli import sample
+from .verify_cli import verify
 
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
     epilog="Also: fedcgan federation ... (a real one), fedcgan plan ... (plans, what they cost), "
+    "fedcgan release ... (a finished run as a signed bundle), "
     "fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
     no_args_is_help=True,
     add_completion=False,
@@ -205,7 +207,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (sample, status, watch, stop, resume, report):
+for command in (sample, status, watch, stop, resume, report, verify):
     app.command()(command)
 
 

@@ -28,6 +28,7 @@ PHASES = {
     "fit": "generator fitted to released sums",
     "train": "DP-SGD, encrypted sums",
     "release": "synthetic records and report",
+    "bundle": "files of the release, signatures, a first verification",
 }
 
 

@@ -24,8 +24,10 @@ _AT_ONCE = 1024
 
 @torch.no_grad()
 def judged(rows: Rows, schema: Schema, plan: Plan, judge: StepState) -> NDArray[np.float64]:
-    """float64[records], the higher, the more like a record trained on: D's score, or minus the loss where there
-    is no D (autoencoders). judge: of the end of training"""
+    """float64[records], the higher, the more like a record trained on.
+
+    D's score, or minus the loss where there is no D (autoencoders). judge: of the end of training
+    """
     entered = family_of(schema, plan).entered
     load(entered, judge.entered)
     entered.random.manual_seed(plan.seed)
