@@ -59,24 +59,27 @@ def nearest_other(records: Records, space: Space, others: Records | None = None)
 
 
 def _two_nearest(records: Records, others: Records, space: Space, *, alone: bool) -> tuple[Vectors, Vectors]:
-    """The two least distances of each record to ``others``. alone: the same records, none is its own."""
-    count, total = len(records), len(others)
-    wide = max(1, min(total, _NUMBERS // max(space.width, 1)))
-    high = max(1, min(count, _NUMBERS // max(space.width, wide)))
+    """The two least distances of each record to ``others``. alone: the same records, none is its own.
+
+    All products are sums of whole numbers, exact in any order (``space``).
+    """
+    count, total, weights = len(records), len(others), space.weights
+    wide = max(1, min(total, _NUMBERS // max(len(weights), 1)))
+    high = max(1, min(count, _NUMBERS // max(len(weights), wide)))
     least = np.full((count, 2), np.inf, np.float32)
     for column in range(0, total, wide):
         right = space.embed(_taken(others, slice(column, column + wide)))
-        lengths = np.einsum("nd,nd->n", right, right)
+        lengths = right**2 @ weights
+        right *= -2 * weights
         for row in range(0, count, high):
             left = space.embed(_taken(records, slice(row, row + high)))
             squares = left @ right.T
-            squares *= -2
             squares += lengths
             if alone:
                 own = np.arange(max(row, column), min(row + len(left), column + len(right)))
                 squares[own - row, own - column] = np.inf
             squares = np.partition(squares, 1, axis=1)[:, :2] if squares.shape[1] > 1 else squares
-            squares = squares + np.einsum("nd,nd->n", left, left)[:, None]
+            squares = squares + (left**2 @ weights)[:, None]
             both = np.concatenate([least[row : row + high], squares], axis=1)
             least[row : row + high] = np.sort(both, axis=1)[:, :2]
     found = space.distance(least)

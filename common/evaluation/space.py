@@ -1,13 +1,20 @@
-"""Where records lie, by their public schema alone: a vector each, whose squared differences are distances.
+"""Where records lie, by their public schema alone: vectors of whole numbers, whose squared differences are
+distances.
 
 Tables: after Gower 1971 on the finest codes, the mean over columns of 0 for equal values, else 1 without an
 order or if one is missing, else half and half of 1 and the difference of places over the largest one: a
 record copied but for one number stays near. Images and signals: the root mean square of the difference of
 their lowest frequencies, where values run from 0 to 1. Both lie in [0, 1].
+
+Everything is whole numbers below 2^24 in float32, or below 2^53 in float64, so that every sum is exact in
+whatever order a matrix product takes it: the distance of a record never depends, not by a rounding, on which
+other records it is computed with. A noisy count of records by their distance needs that: a rounding that
+moved other records over a border would be a change that the noise does not cover.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,24 +33,29 @@ Records = Codes | Arrays
 
 _COEFFICIENTS = {3: 16, 2: 64}  # frequencies of each axis that tell images, and of each channel of a signal
 _SEED = 20_240_602  # of public hash weights: any number
+_WHOLE = 1 << 23  # the largest distance of two tables' records, and their lengths: whole numbers of float32
+_VALUE, _ROW, _FINE = 1 << 11, 1 << 14, 1 << 11  # steps of a value, of a cosine, of a coefficient
 
 
 class Space(Protocol):
-    """Vectors of records."""
+    """Vectors of records.
+
+    The squared distance of two vectors is the sum of weights times squared differences, a whole number.
+    """
 
     @property
-    def width(self) -> int:
-        """Length of a vector."""
+    def weights(self) -> Vectors:
+        """Of each place of a vector: float32[width], whole."""
 
     @property
     def step(self) -> float:
         """The least distance of two records that it tells apart."""
 
     def embed(self, records: Any) -> Vectors:
-        """float32[records, width]."""
+        """float32[records, width], whole."""
 
     def distance(self, squares: Vectors) -> Vectors:
-        """From sums of squared differences to distances in [0, 1], exactly 0 only for equal vectors."""
+        """From squared distances to distances in [0, 1], exactly 0 only for equal vectors."""
 
 
 def space_of(schema: Schema) -> Space:
@@ -61,50 +73,52 @@ class TableSpace:
     schema: TableSchema
 
     @cached_property
-    def tables(self) -> list[Vectors]:
-        """For each column, the vector of each code: float32[size, bits]."""
-        share = np.sqrt(np.float32(1 / len(self.schema.columns)))
-        return [_bits(column) * share for column in self.schema.columns]
+    def _columns(self) -> list[tuple[Vectors, Vectors]]:
+        """Of each column: the bits of each code, float32[size, bits], and their weights."""
+        return [_bits(column, self._whole) for column in self.schema.columns]
+
+    @property
+    def _whole(self) -> int:
+        """What a column adds where two values are as different as can be."""
+        return max(4, _WHOLE // len(self.schema.columns) // 4 * 4)
 
     @cached_property
-    def width(self) -> int:
-        """Bits of all columns."""
-        return sum(table.shape[1] for table in self.tables)
+    def weights(self) -> Vectors:
+        """Of the bits of all columns: float32[width]."""
+        return np.concatenate([weights for _, weights in self._columns])
 
-    @cached_property
+    @property
     def step(self) -> float:
         """Half a column: equal or not."""
         return 0.5 / len(self.schema.columns)
 
     def embed(self, records: Codes) -> Vectors:
         """float32[records, width]."""
-        return np.concatenate(
-            [table[records[:, j]] for j, table in enumerate(self.tables)], axis=1, dtype=np.float32
-        )
+        return np.concatenate([bits[records[:, j]] for j, (bits, _) in enumerate(self._columns)], axis=1)
 
     def distance(self, squares: Vectors) -> Vectors:
-        """The sums themselves; what is below half a step is rounding."""
-        return np.where(squares < self.step / 2, np.float32(0), squares.clip(0, 1))
+        """The mean over columns."""
+        return (squares / np.float32(self._whole * len(self.schema.columns))).clip(0, 1)
 
 
-def _bits(column: Column) -> Vectors:
-    """Vectors whose squared differences are the distance of two codes of a column."""
-    same = np.eye(column.size, dtype=np.float32) * np.float32(np.sqrt(0.5))
-    order = places(column)
+def _bits(column: Column, whole: int) -> tuple[Vectors, Vectors]:
+    """Bits of each code, and weights, whose weighted differences are the distance of two codes."""
+    same, order = np.eye(column.size, dtype=np.float32), places(column)
     if order is None:
-        return same
+        return same, np.full(column.size, whole // 2, np.float32)
     count = len(order)
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
     ones = (np.arange(count - 1) < rank[:, None]).astype(np.float32)
+    equal, each = np.full(column.size, whole // 4, np.float32), max(1, whole // 4 // (count - 1))
+    places_ = np.full(2 * (count - 1), each, np.float32)
+    ordered = np.concatenate([ones, 1 - ones], axis=1)
     if not column.missing:
-        return np.concatenate([same, ones / np.float32(np.sqrt(count - 1))], axis=1) * np.float32(
-            np.sqrt(0.5)
-        )
-    ordered = np.zeros((count + 1, 2 * count - 1), np.float32)  # so that missing is as far from every value
-    ordered[:count, :-1] = np.concatenate([ones, 1 - ones], axis=1) / np.float32(np.sqrt(2 * (count - 1)))
-    ordered[count, -1] = np.sqrt(0.5)
-    return np.concatenate([same, ordered], axis=1) * np.float32(np.sqrt(0.5))
+        return np.concatenate([same, ordered], axis=1), np.concatenate([equal, places_])
+    absent = np.zeros((count + 1, 2 * count - 1), np.float32)  # as far from every value as can be
+    absent[:count, :-1], absent[count, -1] = ordered, 1
+    rest = np.float32(max(0, whole // 2 - each * (count - 1)))
+    return np.concatenate([same, absent], axis=1), np.concatenate([equal, places_, [rest]], dtype=np.float32)
 
 
 def places(column: Column) -> NDArray[np.int64] | None:
@@ -123,31 +137,33 @@ class ArraySpace:
     layout: ArrayLayout
 
     @cached_property
-    def rows(self) -> Vectors:
-        """Orthonormal rows over the root of their length: squares add up to a mean. [width, values]."""
+    def _rows(self) -> NDArray[np.float64]:
+        """Orthonormal rows, as whole numbers: float64[width, values]."""
         from ..modalities.frequencies import lowest
 
         found = lowest(self.layout, _COEFFICIENTS[len(self.layout.shape)]).rows.numpy()
-        lengths = np.linalg.norm(found, axis=1, keepdims=True) * np.sqrt(self.layout.values)
-        return np.asarray(found / lengths / 2, np.float32)  # scaled values run over two units
+        return np.asarray(np.rint(found / np.linalg.norm(found, axis=1, keepdims=True) * _ROW))
 
     @cached_property
-    def width(self) -> int:
-        """Frequencies of all channels."""
-        return len(self.rows)
+    def weights(self) -> Vectors:
+        """All alike: float32[width]."""
+        return np.ones(len(self._rows), np.float32)
 
     @property
     def step(self) -> float:
-        """Float32 shows nothing smaller."""
-        return 1e-3
+        """Of a coefficient, about."""
+        return 2 / _FINE
 
     def embed(self, records: Arrays) -> Vectors:
-        """float32[records, width]."""
-        return np.asarray(self.layout.scaled(self.layout.to_rows(records)) @ self.rows.T, np.float32)
+        """Coefficients of values rounded to whole steps, rounded themselves: float32[records, width]."""
+        values = np.rint(self.layout.scaled(self.layout.to_rows(records)).astype(np.float64) * _VALUE)
+        # scaled values run over two units; the squares of coefficients add up to a mean over values
+        unit = _FINE / (2 * _VALUE * _ROW * math.sqrt(self.layout.values))
+        return np.rint(values @ self._rows.T * unit).astype(np.float32)
 
     def distance(self, squares: Vectors) -> Vectors:
         """Their root."""
-        return np.asarray(np.sqrt(squares.clip(0, 1)), np.float32)
+        return np.asarray(np.sqrt(squares) / np.float32(_FINE), np.float32).clip(0, 1)
 
 
 def keys(records: Records) -> NDArray[np.int64]:
