@@ -54,7 +54,6 @@ def evaluate(
         assert isinstance(holdout, np.ndarray)
         assert isinstance(synthetic, np.ndarray)
         known = said_of_holdout(training, holdout, synthetic, schema, task) if task else None
-        fidelity = table_fidelity(training, holdout, synthetic, schema)
         learnt = utility(known) if known else ()
         groups = subgroups(known, holdout, schema) if known else ()
         first, second = (
@@ -62,6 +61,7 @@ def evaluate(
             if subjects is None
             else (_one_each(training, subjects[0]), _one_each(holdout, subjects[1]))
         )
+        fidelity = table_fidelity(training, holdout, synthetic, schema, (first, second))
         told = attacker(first, second, synthetic, schema)
     else:
         from .array_figures import array_figures

@@ -16,9 +16,17 @@ _SEED = 20_240_607
 
 
 def table_fidelity(
-    training: Codes, holdout: Codes, synthetic: Codes, schema: TableSchema
+    training: Codes,
+    holdout: Codes,
+    synthetic: Codes,
+    schema: TableSchema,
+    one_each: tuple[Codes, Codes] | None = None,
 ) -> tuple[Figure, ...]:
-    """Synthetic against held-out records; the reference is as many training records against the same."""
+    """Synthetic against held-out records; the reference is as many training records against the same.
+
+    one_each: training and held-out records of which no two are of one subject, for the two-sample test: what
+    is learnt of a subject would tell its other records
+    """
     count = min(len(training), len(synthetic))
     random = np.random.default_rng(_SEED)
     made, real = (side[random.permutation(len(side))[:count]] for side in (synthetic, training))
@@ -44,7 +52,8 @@ def table_fidelity(
             how=f"Mean absolute difference of Cramér's V, {_of(found)} pairs. Interval: jackknife.",
         )
     )
-    return (*figures, _told_apart(made, real, holdout))
+    alone, held = one_each or (real, holdout)
+    return (*figures, _told_apart(made, alone, held))
 
 
 def _of(found: Distance) -> str:

@@ -16,6 +16,7 @@ from common.evaluation.gate import DEFAULT_TERMS
 from common.evaluation.kernel_distance import kernel_distance
 from common.evaluation.marginals import MOST_MARGINALS, association, chosen, total_variation
 from common.evaluation.spectra import spectral_figures
+from common.evaluation.table_fidelity import table_fidelity
 from common.evaluation.table_utility import said_of_holdout, subgroups, utility
 from common.release_terms import Task
 from common.schema import TableSchema
@@ -132,6 +133,22 @@ def test_an_unfair_release_shows():
         "tpr_gap.boosting/sex=female",
     )
     assert gap.low > 0.3 > gap.reference
+
+
+def test_the_two_sample_test_does_not_recognise_subjects():
+    """Three equal rows a person: in records they are told apart, in persons they are not."""
+    cuts = tuple(range(1, 200))
+    numbers = [NumberColumn(name=name, bounds=(0, 199), decimals=0, cuts=cuts) for name in "uv"]
+    wide = TableSchema(name="wide", columns=(*numbers, SCHEMA.columns[2]))
+    random = np.random.default_rng(0)
+    people = [random.integers(0, [200, 200, 2], (400, 3)) for _ in range(2)]
+    training, holdout = (np.repeat(side, 3, axis=0) for side in people)
+    naive, grouped = (
+        of(table_fidelity(training, holdout, training, wide, each), "c2st").reference
+        for each in (None, (people[0], people[1]))
+    )
+    assert naive > 0.65
+    assert abs(grouped - 0.5) < 0.06
 
 
 def test_a_task_without_two_classes_says_nothing():
