@@ -1,3 +1,6 @@
+import fcntl
+import os
+
 import pytest
 
 from common.bundle.archive import write_zip
@@ -13,17 +16,34 @@ from .made import copied, evaluation, write_evaluation
 
 
 @pytest.fixture(scope="session")
-def out(tmp_path_factory):
-    """The output of a small simulation, measured and with a gate that passed."""
-    folder = tmp_path_factory.mktemp("simulated") / "out"
+def shared(tmp_path_factory):
+    """A folder with a simulation and its bundle, made once for all workers that run these tests."""
+    own = tmp_path_factory.getbasetemp()
+    parent = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with open(parent / "bundles.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (parent / "bundles").exists():
+            making = parent / "bundles.new"
+            _simulate(making / "out")
+            bundle(finished(making / "out"), making / "whole", Wanted(licence="CC-BY-4.0"))
+            write_zip(FolderContents(making / "whole"), making / "whole.zip")
+            making.rename(parent / "bundles")
+    return parent / "bundles"
+
+
+def _simulate(folder):
     settings = toy.config(
         training=Training(records_per_site=100, fit_steps=5),
         release=Release(evaluate_share=0.0, signatures=4),
     )
     simulate(settings, toy.records(), toy.SCHEMA, folder, False)
-    run = Run.open(run_folder(folder), settings)
-    write_evaluation(folder, evaluation(run.plan))
-    return folder
+    write_evaluation(folder, evaluation(Run.open(run_folder(folder), settings).plan))
+
+
+@pytest.fixture(scope="session")
+def out(shared):
+    """The output of a small simulation, measured and with a gate that passed."""
+    return shared / "out"
 
 
 @pytest.fixture(scope="session")
@@ -38,19 +58,15 @@ def plan(out):
 
 
 @pytest.fixture(scope="session")
-def whole(out, tmp_path_factory):
+def whole(shared):
     """Its bundle. Nobody changes this one."""
-    folder = tmp_path_factory.mktemp("bundles") / "whole"
-    bundle(finished(out), folder, Wanted(licence="CC-BY-4.0"))
-    return folder
+    return shared / "whole"
 
 
 @pytest.fixture(scope="session")
-def zipped(whole, tmp_path_factory):
+def zipped(shared):
     """The same as a zip."""
-    path = tmp_path_factory.mktemp("zips") / "whole.zip"
-    write_zip(FolderContents(whole), path)
-    return path
+    return shared / "whole.zip"
 
 
 @pytest.fixture
