@@ -13,6 +13,7 @@ from common.terminal import guarded, output, print_result
 
 from . import steward_cli
 from .join_cli import join
+from .report_cli import report
 from .sign_cli import sign
 from .start_cli import courier, dry_run, start, vault
 
@@ -94,7 +95,7 @@ def _said(line: Charge | Outcome) -> str:
 steward_cli.register(app)
 
 
-for command in (join, start, dry_run, vault, courier, sign):
+for command in (join, start, dry_run, vault, courier, report, sign):
     app.command()(command)
 
 

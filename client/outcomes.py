@@ -41,14 +41,17 @@ def note_answer(ledger: Ledger, reply: bytes, plan: Plan, step: str) -> None:
 def cost(mechanism: Mechanism, step: str, plan: Plan, ledger: Ledger) -> Mechanism:
     """What a step costs a unit of this site on top of what the ledger has.
 
-    The evaluation costs a unit held out as much as all sums of the run; at a site that missed one of these,
-    they have not been charged, and that is what it costs.
+    A unit held out pays for the evaluation as much as one trained on for all sums of the run. Where this site
+    missed one of them, what it was not charged then is charged now (1 / variance adds).
     """
     if (evaluate := plan.release.evaluate) is None or attempted(step)[0] != EVALUATE_STEP:
         return mechanism
-    charged = {attempted(entry.step)[0] for entry in ledger.entries() if entry.plan == plan.hash}
-    sums = {name for name, other in plan.steps.items() if isinstance(other, GaussianSum)}
-    return mechanism if sums - {EVALUATE_STEP} <= charged else evaluate.alone
+    ours = [entry.mechanism for entry in ledger.entries() if entry.plan == plan.hash]
+    charged = sum(sums.noise_multiplier**-2 for sums in ours if isinstance(sums, GaussianSum))
+    missing = evaluate.alone.noise_multiplier**-2 - charged
+    if missing <= evaluate.noise_multiplier**-2 * (1 + 1e-6):  # rounding
+        return mechanism
+    return GaussianSum(noise_multiplier=missing**-0.5)
 
 
 def l2_sensitivity(step: str, plan: Plan) -> float:

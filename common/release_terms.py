@@ -58,7 +58,7 @@ class Evaluate(BaseModel):
 
     @property
     def alone(self) -> GaussianSum:
-        """What is charged for it at a site that missed one of these: the cost of a unit held out."""
+        """What it costs a unit held out, which is in no other sum."""
         return GaussianSum(noise_multiplier=max(LEAST_NOISE, self.noise_multiplier / self.held_out_gain))
 
 
@@ -78,6 +78,10 @@ class GateTerms(BaseModel):
     tpr_at_1_percent: float = Field(gt=0.01, le=1)
     tpr_at_01_percent: float = Field(gt=0.001, le=1)
     risk: float = Field(gt=0, le=1)
+
+
+DEFAULT_GATE = GateTerms(copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.1)
+"""What is proposed where a plan's author has no reason for others; docs/gate.md shows what they catch."""
 
 
 class ReleaseTerms(BaseModel):

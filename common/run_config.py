@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .crypto.parameters import MOST_HOLDERS
 from .errors import ConfigError
 from .phases import Width
-from .release_terms import GateTerms, Task
+from .release_terms import DEFAULT_GATE, GateTerms, Task
 from .toml_file import read_content, validated
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -162,9 +162,7 @@ class Release(BaseModel):
     holdout: float = Field(default=0.2, ge=0, lt=0.9)
     evaluate_share: float = Field(default=0.05, ge=0, lt=1)
     signatures: int | None = Field(default=None, ge=0)
-    gate: GateTerms = GateTerms(
-        copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.05
-    )
+    gate: GateTerms = DEFAULT_GATE
 
 
 class RunConfig(BaseModel):

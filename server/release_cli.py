@@ -59,6 +59,7 @@ def release(
     as_json: Json = False,
 ) -> None:
     """Make the release of a finished run: gate, files, manifest, signature."""
+    from .bundle_pages import page, portable_generator
     from .bundling import Wanted, bundle
     from .finished import finished
     from .progress import shown
@@ -72,7 +73,7 @@ def release(
     path = out or folder.with_name(folder.name + suffix)
     wanted = Wanted(override=override, licence=licence, public_records=public_records, as_zip=as_zip)
     with shown(found.plan.privacy.epsilon, quiet=as_json):
-        verified = bundle(found, path, wanted)
+        verified = bundle(found, path, wanted, (portable_generator, page))
     print_result(_facts(path, verified), as_json, lambda: _print(path, verified))
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from common.earlier import Earlier
 from common.errors import ConfigError, StorageError
 from common.evaluation.figures import Evaluation
-from common.evidence.content import Meaning, ReportContent
+from common.evidence.content import ReportContent
+from common.evidence.meaning import meanings
 from common.evidence.reference import Reference
 from common.modalities.array_files import read_arrays
 from common.plan import Plan
@@ -27,9 +28,7 @@ from .simulate import run_folder
 _LIMIT = 1 << 26  # bytes of a JSON file
 
 
-def content_of(
-    run: Path, *, private: bool, meaning: tuple[Meaning, ...] = (), override: str | None = None
-) -> ReportContent:
+def content_of(run: Path, *, private: bool, override: str | None = None) -> ReportContent:
     """What the page of a finished run is made from.
 
     run: OUT of a simulation, with OUT.run/ beside it, or the folder of a federation's run
@@ -49,7 +48,7 @@ def content_of(
         plan=plan,
         schema=schema,
         evaluation=_evaluation(release / "evaluation.json"),
-        meaning=meaning,
+        meaning=meanings(plan, report.get("attempts", {})),
         override=override,
         synthetic=_synthetic(release, schema),
         reference=reference_of(plan, schema, load_sums(release, earlier.continues.sums)),

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from ..errors import ConfigError
 from ..evaluation.anonymity import attacks
-from ..evaluation.gate import DEFAULT_TERMS, gate
+from ..evaluation.gate import gate
 from ..modalities.tabular import Codes, encode
+from ..release_terms import DEFAULT_GATE
 from ..schema import TableSchema
 from ..terminal import output
 
@@ -84,7 +85,7 @@ def measure(records: int, seeds: int, fresh: int, anonymeter: bool) -> dict[str,
             told: Any = "not asked for"
             if anonymeter and seed == 0:
                 told = attacks(training, holdout, made, schema)
-            found = gate(training, holdout, made, schema, DEFAULT_TERMS, anonymity=told)
+            found = gate(training, holdout, made, schema, DEFAULT_GATE, anonymity=told)
             verdicts.append(found.verdict)
             for one in found.criteria:
                 if one.value is not None:
@@ -100,7 +101,7 @@ def measure(records: int, seeds: int, fresh: int, anonymeter: bool) -> dict[str,
                 "failed_by": {key: failed[key] for key in values},
             }
         )
-    return {"records": records, "seeds": seeds, "terms": DEFAULT_TERMS.model_dump(), "cases": cases}
+    return {"records": records, "seeds": seeds, "terms": DEFAULT_GATE.model_dump(), "cases": cases}
 
 
 def print_table(result: dict[str, Any]) -> None:

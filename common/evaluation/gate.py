@@ -32,9 +32,6 @@ FALSE_ALARMS = 0.01
 LEAST_HELD_OUT = {0.01: 300, 0.001: 3000}
 """Held-out units without which a false positive rate of 1 % or 0.1 % cannot be told from twice as many."""
 
-DEFAULT_TERMS = GateTerms(copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.1)
-"""What is proposed where a plan's author has no reason for others."""
-
 _MOST = 10_000  # records of each side that the distance to the closest record looks at
 _SEED = 20_240_603
 

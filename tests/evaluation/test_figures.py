@@ -12,13 +12,12 @@ from common.evaluation.array_figures import array_figures
 from common.evaluation.benchmark import tvd
 from common.evaluation.coverage import coverage
 from common.evaluation.evaluate import evaluate
-from common.evaluation.gate import DEFAULT_TERMS
 from common.evaluation.kernel_distance import kernel_distance
 from common.evaluation.marginals import MOST_MARGINALS, association, chosen, total_variation
 from common.evaluation.spectra import spectral_figures
 from common.evaluation.table_fidelity import table_fidelity
 from common.evaluation.table_utility import said_of_holdout, subgroups, utility
-from common.release_terms import Task
+from common.release_terms import DEFAULT_GATE, Task
 from common.schema import TableSchema
 from tests import toy_arrays
 
@@ -54,7 +53,7 @@ def whole():
     made = {"fresh": fresh, "broken": table(900, 4, effect=0.0)}
     return {
         name: evaluate(
-            training, holdout, side, SCHEMA, TASK, DEFAULT_TERMS, attacker=lambda *_: "not in this test"
+            training, holdout, side, SCHEMA, TASK, DEFAULT_GATE, attacker=lambda *_: "not in this test"
         )
         for name, side in made.items()
     }
@@ -205,7 +204,7 @@ def test_spectra_of_signals():
 
 def test_everything_of_signals():
     training, holdout, fresh = (toy_arrays.waves(300, seed) for seed in (1, 2, 3))
-    found = evaluate(training, holdout, fresh, toy_arrays.WAVES, None, DEFAULT_TERMS)
+    found = evaluate(training, holdout, fresh, toy_arrays.WAVES, None, DEFAULT_GATE)
     assert found.gate.verdict != "failed"
     trees = of(found.utility, "accuracy.trees")
     assert trees.low < trees.value <= trees.high

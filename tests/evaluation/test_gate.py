@@ -10,11 +10,12 @@ from common.columns import CategoryColumn, NumberColumn
 from common.errors import ConfigError, TooFewRecordsError
 from common.evaluation.anonymity import Attack
 from common.evaluation.attacks import CLOSE_SCORE, PUBLIC_EDGES, public_scores
-from common.evaluation.gate import DEFAULT_TERMS, FALSE_ALARMS, gate
+from common.evaluation.gate import FALSE_ALARMS, gate
 from common.evaluation.intervals import auc_interval, clopper_pearson, more_than_chance, newcombe
 from common.evaluation.nearness import nearest, nearest_other
 from common.evaluation.rates import at_false_positive_rate
 from common.evaluation.space import keys, places, space_of
+from common.release_terms import DEFAULT_GATE
 from common.schema import TableSchema
 from tests import toy_arrays
 
@@ -55,7 +56,7 @@ def judged(parts):
     def judge(share: float, altered: int = 0):
         random = np.random.default_rng(1)
         made = plant(training, fresh, share, altered, schema.sizes, random)
-        return gate(training, holdout, made, schema, DEFAULT_TERMS)
+        return gate(training, holdout, made, schema, DEFAULT_GATE)
 
     cases = {"fresh": (0.0, 0), "1 %": (0.01, 0), "10 %": (0.1, 0), "10 % altered": (0.1, 1)}
     return {name: judge(*case) for name, case in cases.items()}
@@ -64,7 +65,7 @@ def judged(parts):
 def test_fresh_draws_pass(judged):
     found = judged["fresh"]
     assert found.verdict == "passed", [one for one in found.criteria if one.verdict == "inconclusive"]
-    assert of(found, "copies").resolution <= 2 * DEFAULT_TERMS.copies
+    assert of(found, "copies").resolution <= 2 * DEFAULT_GATE.copies
 
 
 @pytest.mark.parametrize("case", ["1 %", "10 %"])
@@ -99,10 +100,10 @@ def test_one_percent_fails_in_a_made_up_table_and_repeating_copies_does_not_hide
     copied = plant(training, fresh, 0.02, 0, MADE_UP.sizes, random)
     repeated = np.concatenate([copied, copied])
     for made in (copied, repeated):
-        found = gate(training, holdout, made, MADE_UP, DEFAULT_TERMS)
+        found = gate(training, holdout, made, MADE_UP, DEFAULT_GATE)
         assert found.verdict == "failed"
         assert of(found, "copies").verdict == "failed" or of(found, "close").verdict == "failed"
-    assert gate(training, holdout, fresh, MADE_UP, DEFAULT_TERMS).verdict != "failed"
+    assert gate(training, holdout, fresh, MADE_UP, DEFAULT_GATE).verdict != "failed"
 
 
 def test_false_alarms_are_rarer_than_promised():
@@ -111,20 +112,20 @@ def test_false_alarms_are_rarer_than_promised():
     pool = made_up(40_000, 11)
     for _ in range(30):
         training, holdout, fresh = thirds(pool, 400, random)
-        failed += gate(training, holdout, fresh, MADE_UP, DEFAULT_TERMS).verdict == "failed"
+        failed += gate(training, holdout, fresh, MADE_UP, DEFAULT_GATE).verdict == "failed"
     assert binom.sf(failed - 1, 30, FALSE_ALARMS) > 0.01
 
 
 def test_few_records_are_inconclusive_and_none_are_refused():
     training, holdout, fresh = (made_up(150, seed) for seed in (1, 2, 3))
-    found = gate(training, holdout, fresh, MADE_UP, DEFAULT_TERMS)
+    found = gate(training, holdout, fresh, MADE_UP, DEFAULT_GATE)
     assert found.verdict == "inconclusive"
     assert "needs 3000 held-out units" in of(found, "tpr01.density").how
     assert "too few records" in of(found, "copies").how
     with pytest.raises(TooFewRecordsError):
-        gate(training, holdout, fresh[:1], MADE_UP, DEFAULT_TERMS)
+        gate(training, holdout, fresh[:1], MADE_UP, DEFAULT_GATE)
     with pytest.raises(TooFewRecordsError):
-        gate(training[:1], holdout, fresh, MADE_UP, DEFAULT_TERMS)
+        gate(training[:1], holdout, fresh, MADE_UP, DEFAULT_GATE)
 
 
 def test_a_subject_counts_once():
@@ -133,8 +134,8 @@ def test_a_subject_counts_once():
     subjects = (np.arange(900) // 3, np.arange(900) // 3)
     made = fresh.copy()
     made[:90] = training[:90]
-    whole = of(gate(training, holdout, made, MADE_UP, DEFAULT_TERMS), "copies")
-    persons = of(gate(training, holdout, made, MADE_UP, DEFAULT_TERMS, subjects=subjects), "copies")
+    whole = of(gate(training, holdout, made, MADE_UP, DEFAULT_GATE), "copies")
+    persons = of(gate(training, holdout, made, MADE_UP, DEFAULT_GATE, subjects=subjects), "copies")
     assert whole.value == pytest.approx(0.1, abs=0.02)
     assert persons.value == pytest.approx(30 / 900, abs=0.01)
     assert "of 300 training" in persons.how
@@ -148,7 +149,7 @@ def test_an_overfitted_discriminator_fails_and_one_that_knows_nothing_does_not()
     ways = {shift: (inside + shift, outside) for shift in (0.0, 2.0)}
     blind, knowing = (
         of(
-            gate(training, holdout, fresh, MADE_UP, DEFAULT_TERMS, discriminator_scores=scores),
+            gate(training, holdout, fresh, MADE_UP, DEFAULT_GATE, discriminator_scores=scores),
             "tpr1.discriminator",
         )
         for scores in ways.values()
@@ -171,7 +172,7 @@ def test_what_anonymeter_found_is_judged_and_what_it_did_not_do_is_said():
             control_hits=20,
             controls=1000,
         )
-        found = gate(training, holdout, fresh, MADE_UP, DEFAULT_TERMS, anonymity=reason or (attack,))
+        found = gate(training, holdout, fresh, MADE_UP, DEFAULT_GATE, anonymity=reason or (attack,))
         return of(found, "anonymeter" if reason else "linkability")
 
     assert linked(25).verdict == "passed"
@@ -187,13 +188,13 @@ def test_images_that_are_copied_fail():
     order = np.random.default_rng(0).permutation(len(arrays))
     training, holdout, fresh = (arrays.take(rows) for rows in np.split(order, [600, 1200]))
     fresh = fresh.take(np.arange(500))
-    found = gate(training, holdout, fresh, toy_arrays.DIGITS, DEFAULT_TERMS)
+    found = gate(training, holdout, fresh, toy_arrays.DIGITS, DEFAULT_GATE)
     assert found.verdict != "failed"
     copied = Arrays(
         np.concatenate([fresh.values[:450], training.values[:50]]),
         np.concatenate([fresh.labels[:450], training.labels[:50]]),
     )
-    found = gate(training, holdout, copied, toy_arrays.DIGITS, DEFAULT_TERMS)
+    found = gate(training, holdout, copied, toy_arrays.DIGITS, DEFAULT_GATE)
     assert of(found, "copies").verdict == "failed"
     assert not [one for one in found.criteria if one.name == "anonymeter"]
 

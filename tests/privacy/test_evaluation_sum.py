@@ -94,14 +94,19 @@ def test_a_site_that_missed_a_sum_pays_for_its_held_out_units(tmp_path):
         unit = PLAN.privacy.unit
         ledger.charge(mechanism, plan=PLAN.hash, step=step, cap=cap, unit=unit, sensitivity=1.0)
 
-    evaluate = PLAN.release.evaluate
+    evaluate, all_sums = PLAN.release.evaluate, epsilon(PLAN.mechanisms, 1e-5)
+    assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, PLAN, ledger).noise_multiplier == pytest.approx(
+        evaluate.alone.noise_multiplier
+    )
     charge(COUNT_STEP, PLAN.count.mechanism)
-    assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, PLAN, ledger) == evaluate.alone
+    more = outcomes.cost(evaluate.mechanism, EVALUATE_STEP, PLAN, ledger)
+    assert epsilon([PLAN.count.mechanism, more], 1e-5) == pytest.approx(all_sums, rel=1e-3)
+    assert epsilon([PLAN.count.mechanism, evaluate.mechanism], 1e-5) < 0.7 * all_sums  # which is too little
     charge(f"{MEASURE_STEP}-again-2", PLAN.measure.mechanism)
     assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, PLAN, ledger) == evaluate.mechanism
     assert outcomes.cost(PLAN.count.mechanism, COUNT_STEP, PLAN, ledger) == PLAN.count.mechanism
     other = PLAN.model_copy(update={"run": "another"})
-    assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, other, ledger) == evaluate.alone
+    assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, other, ledger) != evaluate.mechanism
 
 
 def test_the_budget_is_kept_with_the_evaluation_in_it():
