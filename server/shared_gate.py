@@ -1,9 +1,9 @@
 """The privacy gate as everybody may see it: from noisy counts of how near synthetic records are to real ones.
 
 A generator that copies is nearer to records it was trained on than to those it was not; all criteria compare
-these two. One fails if its value is above the plan's threshold and further from chance than noise and sampling
-explain, at a hundredth shared among all. Noise hides little copying: one that would not have seen one copied
-record in ten is inconclusive. What is finer, sites see on their own records.
+these two. One fails if its value is above the plan's threshold and further from chance than noise and
+sampling explain, at a hundredth shared among all. Noise hides little copying: one that would not have seen
+one copied record in ten is inconclusive. What is finer, sites see on their own records.
 """
 
 from __future__ import annotations

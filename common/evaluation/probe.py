@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from ..modalities.array_layout import ArrayLayout
-from ..modalities.frequencies import lowest
 from ..modalities.tabular import Codes
 from ..release_terms import Task
 from ..schema import ArraySchema, TableSchema
+from .space import ArraySpace
 from .task import check_task
 
-_COEFFICIENTS = 16  # frequencies of each axis that trees look at
 _ROUNDS, _TREES = 60, 60
 _MOST = 10_000  # synthetic records that a model learns from
 
@@ -35,7 +35,8 @@ def task_scores(synthetic: Codes, records: Codes, schema: TableSchema, task: Tas
     model = _boosting(_Held(synthetic[:_MOST], hashlib.sha256(synthetic.tobytes()).digest()), schema, task)
     if model is None or not len(records):
         return np.zeros(len(records))
-    return np.asarray(model.decision_function(records[:, inputs]), np.float64)
+    with threadpool_limits(1, "openmp"):
+        return np.asarray(model.decision_function(records[:, inputs]), np.float64)
 
 
 def predicted_classes(
@@ -78,7 +79,8 @@ def _boosting(synthetic: _Held, schema: TableSchema, task: Task) -> HistGradient
     if labels.all() or not labels.any():
         return None
     model = HistGradientBoostingClassifier(max_iter=_ROUNDS, random_state=0)
-    return model.fit(synthetic.rows[:, inputs], labels)
+    with threadpool_limits(1, "openmp"):  # of sites in one process, or on two cores: threads would only wait
+        return model.fit(synthetic.rows[:, inputs], labels)
 
 
 @lru_cache(maxsize=1)
@@ -88,4 +90,5 @@ def _trees(synthetic: _Held, layout: ArrayLayout) -> ExtraTreesClassifier:
 
 
 def _frequencies(rows: NDArray[Any], layout: ArrayLayout) -> NDArray[np.float32]:
-    return np.asarray(layout.scaled(rows) @ lowest(layout, _COEFFICIENTS).weighted.numpy().T, np.float32)
+    """Whole numbers, of each record by itself."""
+    return ArraySpace(layout).embed(layout.to_arrays(rows))
