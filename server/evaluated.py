@@ -18,7 +18,7 @@ from .noisy_counts import WIDTH, Array, NoisyCounts, Statistic, accuracy, area_u
 from .shared_gate import shared_gate
 
 _SEEN = 3.0  # noise of a count of units, in standard deviations: with fewer, there is nothing to say of them
-_HOW = "noisy counts over all sites' held-out records; interval by parametric bootstrap"
+_HOW = "Noisy counts over all sites' held-out records; interval by parametric bootstrap."
 
 
 def evaluated(
@@ -58,10 +58,10 @@ def _utility(
         return ()
     block, deviation = blocks[TASK], deviations[TASK]
     if isinstance(schema, ArraySchema):
-        named = "held-out records whose class trees name that learnt from synthetic records"
+        named = "held-out records whose class is named by trees that learnt from synthetic records"
         return (
-            _figure("accuracy.trees", f"share of {named}", block, accuracy, deviation),
-            _figure("macro_f1.trees", f"mean F1 over classes of {named}", block, macro_f1, deviation),
+            _figure("accuracy.trees", f"Share of {named}", block, accuracy, deviation),
+            _figure("macro_f1.trees", f"Mean F1 over classes of {named}", block, macro_f1, deviation),
         )
     title = "AUC on held-out records of boosting that learnt from synthetic records"
     return (_figure("auc.boosting", title, block, area_under_curve, deviation),)
@@ -115,12 +115,12 @@ def _distance(held: tuple[list[Array], Array], synthetic: pd.DataFrame, schema: 
     value, spread = float(np.mean(found)), WIDTH * float(floor.std())
     return Figure(
         name="tvd1",
-        title="mean distance of a column's shares to those of held-out records (total variation)",
+        title="Mean distance of a column's shares to those of held-out records (total variation)",
         value=round(value, 5),
         low=round(max(0.0, value - spread), 5),
         high=round(value + spread, 5),
         reference=round(float(floor.mean()), 5),
         better="lower",
         source="secure sum",
-        how=f"{_HOW}; the reference is what noise and the number of held-out records alone would give",
+        how=f"{_HOW} The reference is what noise and the number of held-out records alone would give.",
     )

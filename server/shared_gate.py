@@ -38,23 +38,23 @@ def shared_gate(trained: NoisyCounts, held_out: NoisyCounts, plan: Plan) -> Gate
         criteria=(
             _criterion(
                 "copies",
-                "synthetic records that are copies of records trained on",
-                "share of synthetic records: exact matches beyond those of held-out records",
+                "Synthetic records that are copies of records trained on",
+                "Share of synthetic records: exact matches beyond those of held-out records.",
                 both.read(copies),
                 terms.copies,
             ),
             _criterion(
                 "close",
-                "records trained on that a synthetic record is suspiciously near",
-                "share of records trained on, beyond that of held-out ones",
+                "Records trained on that a synthetic record is suspiciously near",
+                "Share of records trained on, beyond that of held-out ones.",
                 both.read(excess(CLOSE_BINS)),
                 terms.close,
             ),
             *(
                 _criterion(
                     name,
-                    f"members that an attacker would name, at {rate:.1%} false alarms",
-                    f"true positive rate of an attack by nearness; {rate:.1%} is chance",
+                    f"Members that an attacker would name, at {100 * rate:g} % false alarms",
+                    f"True positive rate of an attack by nearness; {100 * rate:g} % is chance.",
                     both.read(_attack(rate)),
                     threshold,
                     rate,

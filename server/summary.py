@@ -42,6 +42,12 @@ def print_summary(outcome: Outcome) -> None:
         highlight=False,
     )
     output.print("\nNext:", _next_command(outcome), highlight=False, soft_wrap=True)
+    output.print(
+        f"      fedcgan report {outcome.folder}", "  a page of evidence", highlight=False, soft_wrap=True
+    )
+    output.print(
+        f"      fedcgan release {outcome.folder}", "  the signed bundle", highlight=False, soft_wrap=True
+    )
 
 
 def _files(r: dict[str, Any]) -> str:
