@@ -260,6 +260,7 @@ def test_the_ten_lines_of_the_documentation_draw_a_table(table, monkeypatch):
     text = (ROOT / "docs" / "sampling.md").read_text()
     lines = re.search(r"```python\n(import json.*?)```", text, re.DOTALL)[1]
     assert len([line for line in lines.splitlines() if line]) == 10
+    assert lines in (ROOT / "README.md").read_text()
     monkeypatch.chdir(table[1].parent)
     names = {}
     exec(lines, names)
