@@ -7,6 +7,7 @@ from common.bundle.archive import write_zip
 from common.bundle.contents import FolderContents
 from common.config import Release, Training
 from common.simulation.prepare import Run
+from server.bundle_pages import page, portable_generator
 from server.bundling import Wanted, bundle
 from server.finished import finished
 from server.simulate import run_folder, simulate
@@ -25,7 +26,8 @@ def shared(tmp_path_factory):
         if not (parent / "bundles").exists():
             making = parent / "bundles.new"
             _simulate(making / "out")
-            bundle(finished(making / "out"), making / "whole", Wanted(licence="CC-BY-4.0"))
+            wanted = Wanted(licence="CC-BY-4.0")
+            bundle(finished(making / "out"), making / "whole", wanted, (portable_generator, page))
             write_zip(FolderContents(making / "whole"), making / "whole.zip")
             making.rename(parent / "bundles")
     return parent / "bundles"
@@ -34,7 +36,7 @@ def shared(tmp_path_factory):
 def _simulate(folder):
     settings = toy.config(
         training=Training(records_per_site=100, fit_steps=5),
-        release=Release(evaluate_share=0.0, signatures=4),
+        release=Release(signatures=4),
     )
     simulate(settings, toy.records(), toy.SCHEMA, folder, False)
     write_evaluation(folder, evaluation(Run.open(run_folder(folder), settings).plan))
