@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from common.arrays import Arrays
 from common.bundle.bundle import Bundle
@@ -74,17 +75,18 @@ def private_report(checked: Signable, scratch: Path) -> PrivateReport:
         first, second = (judged(rows, schema, plan, judge) for rows in sides)
         scores = (first, second)
     asked = plan.release.evaluate
-    found = evaluate(
-        _told(split.training.rows, schema),
-        _told(split.held_out.rows, schema),
-        _told(made, schema),
-        schema,
-        asked.task if asked else None,
-        plan.release.gate,
-        subjects=(_units(split.training), _units(split.held_out)),
-        discriminator_scores=scores,
-        seed=plan.seed,
-    )
+    with threadpool_limits(1, "openmp"):  # trees of a few thousand records: threads would wait for each other
+        found = evaluate(
+            _told(split.training.rows, schema),
+            _told(split.held_out.rows, schema),
+            _told(made, schema),
+            schema,
+            asked.task if asked else None,
+            plan.release.gate,
+            subjects=(_units(split.training), _units(split.held_out)),
+            discriminator_scores=scores,
+            seed=plan.seed,
+        )
     report: dict[str, Any] = json.loads(checked.verified.bundle.read(REPORT, JSON_LIMIT))
     content = ReportContent(
         run=report,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ..arrays import Arrays
 from ..modalities.tabular import Codes
@@ -48,24 +47,6 @@ def evaluate(
     of the networks that judge images Raises TooFewRecordsError, or ConfigError if the task does not fit the
     schema.
     """
-    with threadpool_limits(1, "openmp"):  # trees of a few thousand records: threads would wait for each other
-        return _evaluated(
-            training, holdout, synthetic, schema, task, terms, subjects, discriminator_scores, attacker, seed
-        )
-
-
-def _evaluated(
-    training: Records,
-    holdout: Records,
-    synthetic: Records,
-    schema: Schema,
-    task: Task | None,
-    terms: GateTerms,
-    subjects: tuple[Subjects, Subjects] | None,
-    discriminator_scores: tuple[Scores, Scores] | None,
-    attacker: Attacker,
-    seed: int,
-) -> Evaluation:
     records = {"training": len(training), "held_out": len(holdout), "synthetic": len(synthetic)}
     told: tuple[anonymity.Attack, ...] | str = "it attacks tables"
     if isinstance(schema, TableSchema):
