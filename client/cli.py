@@ -13,6 +13,8 @@ from common.terminal import guarded, output, print_result
 
 from . import steward_cli
 from .join_cli import join
+from .report_cli import report
+from .sign_cli import sign
 from .start_cli import courier, dry_run, start, vault
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def _said(line: Charge | Outcome) -> str:
 steward_cli.register(app)
 
 
-for command in (join, start, dry_run, vault, courier):
+for command in (join, start, dry_run, vault, courier, report, sign):
     app.command()(command)
 
 

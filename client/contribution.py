@@ -6,18 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from common.contributions import feature_encoding, gradient_encoding, histograms, measured
+from common.contributions import (
+    evaluate_encoding,
+    evaluation_features,
+    feature_encoding,
+    gradient_encoding,
+    histograms,
+    measured,
+)
 from common.csprng import Csprng
 from common.errors import MalformedMessageError
+from common.holdout import Split
 from common.modalities.layout import Layout
 from common.phases import EveryStep, Local
-from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted
 from common.privacy.ledger import Receipt
 from common.privacy.mechanism import Mechanism
 from common.privacy.update import PrivateUpdate
 from common.records import Records
 from common.schema import Schema, TableSchema
-from common.states import MeasureState
+from common.states import EvaluateState, MeasureState
 
 from .device import Device
 from .gradient import sum_of_clipped_grads
@@ -28,12 +36,12 @@ from .training import train_locally
 class Task:
     """One step of a plan, as a site sees it: what it costs and how it is computed.
 
-    step: as planned, whichever attempt this is
+    step: as planned, whichever attempt this is; run: on the records of both sides
     """
 
     step: str
     mechanism: Mechanism
-    run: Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]
+    run: Callable[[Split, Schema, Plan, bytes, Receipt], PrivateUpdate]
 
 
 def task(step: str, plan: Plan, device: Device | None = None) -> Task:
@@ -51,7 +59,21 @@ def task(step: str, plan: Plan, device: Device | None = None) -> Task:
 
 def _work(
     step: str, plan: Plan, device: Device | None
+) -> Callable[[Split, Schema, Plan, bytes, Receipt], PrivateUpdate]:
+    if step == EVALUATE_STEP:
+        return evaluate
+    on_training = _of_training(step, plan, device)
+
+    def run(split: Split, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
+        return on_training(split.training, schema, plan, state, receipt)
+
+    return run
+
+
+def _of_training(
+    step: str, plan: Plan, device: Device | None
 ) -> Callable[[Records, Schema, Plan, bytes, Receipt], PrivateUpdate]:
+    """What never sees a record that is held out."""
     if step == COUNT_STEP:
         return count
     if step == MEASURE_STEP:
@@ -110,3 +132,18 @@ def discriminate(
     exact = sum_of_clipped_grads(sampled, schema, plan, state, train, device)
     encoding = gradient_encoding(schema, plan, train)
     return PrivateUpdate(encoding.grid.to_integers(exact, random), receipt)
+
+
+def evaluate(split: Split, schema: Schema, plan: Plan, state: bytes, receipt: Receipt) -> PrivateUpdate:
+    """How released synthetic records do on both sides, as bounded counts with a share of integer noise.
+
+    Guarantees: a unit trained on moves the exact values by at most 1 (L2), one held out, which enters nothing
+    else, by at most ``held_out_gain``; noise comes from a CSPRNG.
+    """
+    asked = plan.release.evaluate
+    assert asked is not None
+    synthetic = EvaluateState.from_bytes(state, schema, asked.records, judged=plan.rounds > 0).rows
+    phi = evaluation_features(schema, plan)
+    exact = phi.sum(split, synthetic)
+    grid = evaluate_encoding(phi, plan, asked).grid
+    return PrivateUpdate(grid.to_integers(exact, Csprng()), receipt)

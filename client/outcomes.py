@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common.errors import FedcganError
-from common.plan import COUNT_STEP, MEASURE_STEP, Plan, attempt, attempted
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, attempt, attempted
 from common.privacy.ledger import Ledger
+from common.privacy.mechanism import GaussianSum, Mechanism
 
 
 @contextmanager
@@ -37,7 +38,24 @@ def note_answer(ledger: Ledger, reply: bytes, plan: Plan, step: str) -> None:
         ledger.ended("finished", plan=plan.hash)
 
 
+def cost(mechanism: Mechanism, step: str, plan: Plan, ledger: Ledger) -> Mechanism:
+    """What a step costs a unit of this site on top of what the ledger has.
+
+    A unit held out pays for the evaluation as much as one trained on for all sums of the run. Where this site
+    missed one of them, what it was not charged then is charged now (1 / variance adds).
+    """
+    if (evaluate := plan.release.evaluate) is None or attempted(step)[0] != EVALUATE_STEP:
+        return mechanism
+    ours = [entry.mechanism for entry in ledger.entries() if entry.plan == plan.hash]
+    charged = sum(sums.noise_multiplier**-2 for sums in ours if isinstance(sums, GaussianSum))
+    missing = evaluate.alone.noise_multiplier**-2 - charged
+    if missing <= evaluate.noise_multiplier**-2 * (1 + 1e-6):  # rounding
+        return mechanism
+    return GaussianSum(noise_multiplier=missing**-0.5)
+
+
 def l2_sensitivity(step: str, plan: Plan) -> float:
     """How far a unit moves what a step sums up (L2): feature maps have norm 1, gradients their clip."""
-    trained = plan.train is not None and attempted(step)[0] not in (COUNT_STEP, MEASURE_STEP)
+    of_features = (COUNT_STEP, MEASURE_STEP, EVALUATE_STEP)
+    trained = plan.train is not None and attempted(step)[0] not in of_features
     return plan.train.max_grad_norm if trained and plan.train else 1.0

@@ -9,7 +9,7 @@ from common.crypto import ring
 from common.crypto.threshold import CIPHERTEXT_SHAPE, PARTIAL_SHAPE
 from common.errors import BudgetExceededError, MixedUnitsError, PrivacyTargetError
 from common.limits import check_plan
-from common.plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, train_step
 from common.schema import Schema
 
 from .site import Site
@@ -64,6 +64,7 @@ def leaving(plan: Plan, schema: Schema) -> list[Leaving]:
     check_plan(plan, schema)
     times = {COUNT_STEP: 1} if plan.count else {}
     times |= {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
+    times |= {EVALUATE_STEP: 1} if plan.release.evaluate else {}
     found = []
     for step, often in times.items():
         packing = encoding(step, schema, plan).packing

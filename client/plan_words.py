@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from common.errors import FedcganError, PrivacyTargetError
 from common.phases import ArrayMeasure, EveryStep, Local, Measure, Views
-from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan
 from common.privacy.accounting import epsilon
 from common.schema import ImageSchema, Schema
 
@@ -67,7 +67,12 @@ def _who(plan: Plan, site: str) -> Part:
         + ". Only the coordinator's word ties names to keys: ask the others whether these are theirs.",
         f"At least {federation.min_contributors} of them must contribute to a sum before it may be opened.",
         f"A site must hold at least {plan.min_records:,} and at most {plan.max_records:,} {_noun(plan)}s. A "
-        "refusal says that it holds fewer or more, never how many.",
+        "refusal says that it holds fewer or more, never how many."
+        + (
+            f" Those that it keeps out of training, about {plan.release.holdout:.0%}, do not count."
+            if plan.release.holdout
+            else ""
+        ),
     ]
     here = site in federation.names
     return Part("who", said, [] if here else [f"This site, {site}, is not among them."])
@@ -81,6 +86,7 @@ def _computed(plan: Plan, schema: Schema | None) -> Part:
             + _noise(plan, plan.count.noise_multiplier)
         )
     said += [_measured(plan, schema) + " " + _noise(plan, plan.measure.noise_multiplier), *_trained(plan)]
+    said += _evaluated(plan)
     said.append(
         f"A step that was lost may be asked for again, {MOST_ATTEMPTS} times in all; each time is charged in "
         "full, and stays within the cap."
@@ -144,6 +150,21 @@ def _trained(plan: Plan) -> list[str]:
         f"length {train.max_grad_norm:g}, and noise of {train.noise_multiplier:.3g} times that length, the "
         f"whole of it, is added here. A generator then takes {train.generator_steps} steps that read no "
         "record. What leaves is how far both have moved."
+    ]
+
+
+def _evaluated(plan: Plan) -> list[str]:
+    """What is measured for the release, on records that training did not see and on those it did."""
+    if (evaluate := plan.release.evaluate) is None:
+        return ["Nothing is measured for the release: no number in it says how well it does on records."]
+    noun, task = _noun(plan), evaluate.task
+    asked = "its class" if task is None else f"'{plain(task.target)}'"
+    probe = "" if task is None and plan.count else f", how well a model learnt from them predicts {asked}"
+    return [
+        f"Step {EVALUATE_STEP!r}: this site is shown {evaluate.records:,} synthetic records that are to be "
+        f"released, and counts, in ranges: how near the nearest of them is to each {noun} trained on and to "
+        f"each {noun} held out{probe}, and which values those held out have. "
+        + _noise(plan, evaluate.noise_multiplier)
     ]
 
 

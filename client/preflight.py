@@ -20,12 +20,13 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
+from common.holdout import new_key
 from common.plan import Plan
 from common.records import Records
 from common.schema import Schema, TableSchema
 
 from . import machine_checks, standing
-from .data import read_records
+from .data import split_records
 from .finding import Finding
 from .membership import Membership
 from .plain_text import plain
@@ -145,11 +146,13 @@ class Preflight:
 
     @cached_property
     def _read(self) -> Records | None:
-        """The records, however many; None where no schema is known. Raises DataError's kinds."""
+        """What a plan would train on; None where no schema is known. Raises DataError's kinds."""
         schema, path = self.schema, self.records or self.site.records
         if schema is None:
             return None
-        return read_records(path, schema, allow_identified=self.site.policy.allow_identified)
+        holdout, allowed = self.plan.release.holdout if self.plan else 0.0, self.site.policy.allow_identified
+        key = self.site.holdout_key if holdout else new_key()
+        return split_records(path, schema, holdout, key, allow_identified=allowed).training
 
     def _schema(self) -> Finding:
         if self.plan is not None and self.schema is not None and self.plan.schema_hash != self.schema.hash:
@@ -174,7 +177,8 @@ class Preflight:
         assert records is not None
         what = "subjects" if schema.subject else "records"
         shown, empty = _classes(records, schema)
-        sentence = f"{records.units:,} {what}; {shown}"
+        kept = f" to train on, {plan.release.holdout:.0%} held out" if plan and plan.release.holdout else ""
+        sentence = f"{records.units:,} {what}{kept}; {shown}"
         if plan is None:
             return Finding("counts", "skipped", f"{sentence} (no plan says how many there must be)")
         bounds = f"the plan takes {plan.min_records:,} to {plan.max_records:,}"

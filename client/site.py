@@ -1,6 +1,7 @@
 """What a site keeps, in one folder of its own: identity, policy, approvals, ledger, keys, answers.
 
 identity.key        Ed25519, mode 0600
+holdout.key         by which it chooses who is kept out of training, mode 0600
 policy.toml         where the records are and the most that may ever be spent on them
 ledger.jsonl        everything ever spent; ledger.head how far it goes
 approved/HASH.json  plans this site said yes to
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.crypto.identity import Identity
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, NotApprovedError
+from common.holdout import site_key
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.toml_file import read_model
@@ -89,6 +91,11 @@ class Site:
     def policy(self) -> Policy:
         """The site's rules. Raises ConfigError."""
         return read_model(Policy, self.folder / "policy.toml", ConfigError)
+
+    @property
+    def holdout_key(self) -> str:
+        """The secret by which it chooses who is kept out of training. Raises CryptoError."""
+        return site_key(self.folder)
 
     @property
     def records(self) -> Path:

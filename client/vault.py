@@ -27,8 +27,9 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
+from common.holdout import Split
 from common.limits import check_plan
-from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
+from common.plan import ENROL_STEP, EVALUATE_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     LARGEST,
@@ -43,7 +44,6 @@ from common.protocol.messages import (
     Propose,
     Refused,
 )
-from common.records import Records
 from common.rehearsal import made_up_records
 from common.schema import Schema
 
@@ -66,6 +66,9 @@ _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another n
 }
 
 
+SHOWN = "shown"
+"""Of a run's folder: the synthetic records that this site evaluated, as they were sent."""
+
 _LONGEST = 1000  # letters of a line of the log, which a stranger may have chosen
 _MADE_UP = 1 << 24  # values of a rehearsal, whatever its plan says
 
@@ -84,7 +87,7 @@ class Vault:
     def __init__(self, folder: Path) -> None:
         self.site = Site(folder)
         self.outbox = Outbox(folder)
-        self._records: dict[str, Records] = {}
+        self._records: dict[str, Split] = {}
 
     def handle(self, raw: bytes) -> bytes:
         """Answer one message; a refusal is an answer, too. Raises OutboxError or OSError:
@@ -196,17 +199,18 @@ class Vault:
         ledger.check(plan.mechanisms, cap, plan.hash, plan.privacy.unit)
         return keys.enrol()
 
-    def _load(self, plan: Plan, run: Path) -> tuple[Schema, Records]:
+    def _load(self, plan: Plan, run: Path) -> tuple[Schema, Split]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
             self._records = {plan.hash: self._read(schema, plan)}
         return schema, self._records[plan.hash]
 
-    def _read(self, schema: Schema, plan: Plan) -> Records:
+    def _read(self, schema: Schema, plan: Plan) -> Split:
         if plan.rehearsal:  # never real ones: nobody approved it
             return made_up_records(plan, schema, _MADE_UP)
         allowed = self.site.policy.allow_identified
-        return load_records(self.site.records, schema, plan, allow_identified=allowed)
+        key = self.site.holdout_key
+        return load_records(self.site.records, schema, plan, key, allow_identified=allowed)
 
     def _contribute(self, request: Contribute, step: str, plan: Plan, keys: Keys) -> Message:
         device = Device.of("auto" if plan.rehearsal else self.site.policy.device)
@@ -217,7 +221,7 @@ class Vault:
         joint = keys.joint(request.attested)
         ledger = self.site.ledger_of(plan)
         receipt = ledger.charge(
-            task.mechanism,
+            outcomes.cost(task.mechanism, step, plan, ledger),
             plan=plan.hash,
             step=step,
             cap=self.site.cap_of(plan),
@@ -226,6 +230,8 @@ class Vault:
         )
         with outcomes.failures(ledger, plan, step):
             update = task.run(records, schema, plan, request.state, receipt)
+            if task.step == EVALUATE_STEP:  # for this site's own report
+                write_secret(keys.folder / SHOWN, request.state)
             encrypted = encrypt_update(update, encoding(task.step, schema, plan).packing, joint)
             with timed("encrypt"):
                 tag = keys.group().seal(encrypted.ciphertext[:, 1], plan.hash, step, self.site.name)

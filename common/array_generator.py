@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
-from torch import Tensor
 
 from . import release_files
 from .arrays import Arrays
 from .errors import SchemaError
+from .errors.sampling import typed
 from .modalities.array_layout import ArrayLayout
+from .modalities.described import described
 from .modalities.frequencies import MOST_NUMBERS, count
 from .models.array_generator import ArrayGenerator
 from .models.arrays import new_generator
 from .models.encoding import condition_tensor
 from .models.sizes import generator_size
 from .phases import ArrayModel
-from .schema import ArraySchema, of_kind
+from .release_files import PRIOR_NOISE
+from .sampler.arrays import ArrayKind, sample_arrays
+from .sampler.columns import Category
+from .schema import ArraySchema, SignalSchema, of_kind
 
 FORMAT = "fedcgan-array-generator-1"
-_BATCH = 512  # records at a time, which bounds memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +46,47 @@ class ReleasedArrays:
     prior: NDArray[np.float64]
     facts: dict[str, Any]
 
-    def sample(self, count: int, where: dict[str, str], seed: int) -> Arrays:
+    def sample(self, count: int, where: Mapping[str, str], seed: int) -> Arrays:
         """``count`` synthetic records with the given condition, classes in the shares of the prior.
 
         Raises UnknownConditionError naming the allowed values.
         """
-        random = np.random.default_rng(seed)
-        wanted = self.schema.condition_codes(where)
-        if wanted:
-            labels = np.full(count, wanted[self.schema.label.name], np.int64)
-        else:
-            ends = np.cumsum(self.prior) / self.prior.sum()
-            places = (np.arange(count) + random.random()) / max(count, 1)
-            labels = random.permutation(np.minimum(np.searchsorted(ends, places), len(ends) - 1))
-        torch_random = torch.Generator().manual_seed(seed)
-        return self._draw(self.generator.points(count, torch_random), labels)
+        with typed():
+            wanted = [f"{name}={value}" for name, value in where.items()]
+            drawn = sample_arrays(self.kind, self.values, count, wanted, seed=seed)
+        return Arrays(drawn.values, drawn.labels)
 
-    def interpolate(self, steps: int, seed: int) -> NDArray[Any]:
-        """Between two points of the latent space, the same for every class: [classes, steps, channels, ...].
-
-        On the great circle through both, so that every point between is as likely (White 2016).
-        """
-        random = torch.Generator().manual_seed(seed)
-        start, end = self.generator.points(2, random)
-        angle = torch.arccos((start @ end / (start.norm() * end.norm())).clamp(-1, 1)).clamp(min=1e-4)
-        places = torch.linspace(0, 1, steps)[:, None]
-        path = (((1 - places) * angle).sin() * start + (places * angle).sin() * end) / angle.sin()
-        classes = self.schema.classes
-        made = self._draw(path.repeat(classes, 1), np.repeat(np.arange(classes), steps))
-        return made.values.reshape(classes, steps, *self.schema.shape)
+    @property
+    def kind(self) -> ArrayKind:
+        """What the sampler has to know besides the network."""
+        schema, layout = self.schema, ArrayLayout.of(self.schema)
+        label = described(schema.label)
+        assert isinstance(label, Category)
+        signal = schema if isinstance(schema, SignalSchema) else None
+        return ArrayKind(
+            dataclasses.replace(label, condition=True),
+            schema.shape,
+            layout.bounds,
+            layout.whole,
+            signal.sampling_rate if signal else 0.0,
+            tuple(channel.unit for channel in signal.channels) if signal else ("",) * schema.shape[0],
+            self.model.latent,
+            self.model.categories,
+            self.model.factors,
+            self.prior,
+            float(self.facts.get("records_estimated", 0.0)),
+            float(self.facts.get(PRIOR_NOISE, 0.0)),
+        )
 
     @torch.no_grad()
-    def _draw(self, noise: Tensor, labels: NDArray[np.int64]) -> Arrays:
-        layout = ArrayLayout.of(self.schema)
-        conditions = condition_tensor(labels[:, None], layout)
-        parts = (slice(start, start + _BATCH) for start in range(0, len(noise), _BATCH))
-        values = [layout.natural(self.generator(noise[p], conditions[p]).numpy()) for p in parts]
-        return Arrays(np.concatenate(values), labels)
+    def values(self, noise: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The network's values between -1 and 1: float32[records, channels, ...].
+
+        noise: float32[records, latent]; labels: codes, int64[records]
+        """
+        conditions = condition_tensor(labels[:, None], ArrayLayout.of(self.schema))
+        made = self.generator(torch.from_numpy(noise), conditions)
+        return np.asarray(made.numpy()).reshape(len(labels), *self.schema.shape)
 
     def save(self, folder: Path) -> None:
         """Write weights and description, each whole or not at all. Raises StorageError."""

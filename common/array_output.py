@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,24 @@ from .array_generator import ReleasedArrays
 from .arrays import Arrays
 from .errors import ConfigError
 from .modalities import image_output, signal_output
-from .schema import ImageSchema, SignalSchema
+from .schema import ArraySchema, ImageSchema, SignalSchema
 
 _COLUMNS = 10  # of a gallery
 
 
-def write_samples(generator: ReleasedArrays, arrays: Arrays, path: Path) -> None:
+class Origin(Protocol):
+    """A generator, as far as files name it."""
+
+    @property
+    def schema(self) -> ArraySchema:
+        """What its records are."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """plan, epsilon, delta, unit."""
+
+
+def write_samples(generator: Origin, arrays: Arrays, path: Path) -> None:
     """Records to a file or folder, by its suffix.
 
     Images: npz, a PNG grid with a row for each class, or a folder for each class. Signals: npz, Parquet, or a
@@ -47,11 +59,14 @@ def write_gallery(generator: ReleasedArrays, path: Path, seed: int) -> None:
     _write_grid(generator, np.concatenate(rows), path)
 
 
-def write_interpolation(generator: ReleasedArrays, steps: int, path: Path, seed: int) -> None:
-    """Classes down, from one latent point to another across. Raises ConfigError unless it is a PNG."""
+def write_interpolation(generator: Origin, values: NDArray[Any], path: Path) -> None:
+    """Classes down, from one latent point to another across. Raises ConfigError unless it is a PNG.
+
+    values: of ``sampler.arrays.interpolate``, [classes, steps, channels, ...]
+    """
     if path.suffix != ".png":
         raise ConfigError("an interpolation is a picture", hint="-o NAME.png")
-    _write_grid(generator, generator.interpolate(steps, seed), path)
+    _write_grid(generator, values, path)
 
 
 def by_class(arrays: Arrays) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -62,7 +77,7 @@ def by_class(arrays: Arrays) -> tuple[NDArray[np.int64], NDArray[Any]]:
     return present, np.stack(rows)
 
 
-def facts_of(generator: ReleasedArrays) -> dict[str, str]:
+def facts_of(generator: Origin) -> dict[str, str]:
     """What a file says of its origin."""
     facts = generator.facts
     return {
@@ -74,7 +89,7 @@ def facts_of(generator: ReleasedArrays) -> dict[str, str]:
 
 
 def _write_grid(
-    generator: ReleasedArrays, values: NDArray[Any], path: Path, shown: NDArray[np.int64] | None = None
+    generator: Origin, values: NDArray[Any], path: Path, shown: NDArray[np.int64] | None = None
 ) -> None:
     """A row for each class shown, all of them if not given."""
     schema, facts = generator.schema, facts_of(generator)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's word for what a model made: every file of synthetic records bears it."""
+from .sampler.provenance import SOURCE_TYPE
+
+__all__ = ["SOURCE_TYPE", "Arrays"]
 
 
 @dataclass(frozen=True, slots=True)

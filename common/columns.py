@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from bisect import bisect_right
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 _CELLS = 128  # of a numeric column whose bins are left open
 
+MOST_STEPS = 1 << 53
+"""Steps of 10**-decimals from zero to a bound: float64 and int64 hold so many exactly."""
+
+ISO_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+"""ISO 8601, the long form."""
+
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -60,10 +69,12 @@ class CategoryColumn(BaseModel):
 
 
 class NumberColumn(BaseModel):
-    """A numeric column, cut into public bins.
+    """A numeric column, or one of dates, cut into public bins.
 
+    kind: ``date`` for days of the Gregorian calendar; bounds, cuts and atoms are ISO 8601 dates in files, and
+        days since 1970-01-01 here
     bounds: smallest and largest allowed value, in ``unit``
-    decimals: digits after the point; 0 makes an integer column
+    decimals: digits after the point; 0 makes an integer column; left out for dates
     atoms: values with a code of their own (a spike at zero, say)
     cuts: inner borders of the bins, ascending; a value equal to a cut belongs to the bin above it
     bins: instead of cuts, how many bins of about equal mass to make at most, from a noisy histogram of public
@@ -73,7 +84,7 @@ class NumberColumn(BaseModel):
 
     model_config = _MODEL
     name: str = Field(min_length=1)
-    kind: Literal["number"] = "number"
+    kind: Literal["number", "date"] = "number"
     bounds: tuple[float, float]
     decimals: int = Field(ge=0, le=9)
     cuts: tuple[float, ...] = ()
@@ -85,9 +96,29 @@ class NumberColumn(BaseModel):
     condition: Literal[False] = False
     description: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _dates(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("kind") != "date":
+            return content
+        days = {
+            key: tuple(map(days_of, content[key]))
+            for key in ("bounds", "cuts", "atoms")
+            if isinstance(content.get(key), list | tuple)
+        }
+        return {"decimals": 0, **content, **days}
+
+    @field_serializer("bounds", "cuts", "atoms")
+    def _as_written(self, values: tuple[float, ...]) -> tuple[float | str, ...]:
+        return tuple(map(iso_date, values)) if self.kind == "date" else values
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = self.bounds
+        if self.kind == "date" and (self.decimals, self.scale, self.unit) != (0, "linear", ""):
+            raise ValueError(f"column {self.name}: dates have no decimals, scale or unit")
+        if max(abs(low), abs(high)) * 10**self.decimals > MOST_STEPS:
+            raise ValueError(f"column {self.name}: bounds with more digits than a computer's numbers hold")
         if (self.bins is None) == (not self.cuts):
             raise ValueError(f"column {self.name}: give either cuts or bins")
         if self.bins and (low >= high or self.bins > len(self.borders) + 1):
@@ -145,6 +176,20 @@ def _cells(
     borders = sorted({round(value, decimals) for value in raw} - {low})
     alone = {edge for atom in atoms for edge in (round(atom + step, decimals),)}
     return tuple(b for b in borders if low < b <= high and b not in alone)
+
+
+def days_of(date: Any) -> float:
+    """Days since 1970-01-01 of an ISO 8601 date (text, or a date of TOML). Raises ValueError."""
+    if isinstance(date, str) and re.fullmatch(ISO_DATE, date):
+        return float(datetime.date.fromisoformat(date).toordinal() - _EPOCH)
+    if isinstance(date, datetime.date) and not isinstance(date, datetime.datetime):
+        return float(date.toordinal() - _EPOCH)
+    raise ValueError("a date is written as 2024-12-31")
+
+
+def iso_date(days: float) -> str:
+    """The inverse of ``days_of``."""
+    return datetime.date.fromordinal(int(days) + _EPOCH).isoformat()
 
 
 Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from .crypto.parameters import MOST_SITES
+from .release_terms import Task
 from .run_config import (
     Adversarial,
     Augment,
@@ -14,6 +15,7 @@ from .run_config import (
     Federation,
     Model,
     Privacy,
+    Release,
     RunConfig,
     Training,
 )
@@ -22,13 +24,14 @@ __all__ = [
     "Adversarial",
     "Augment",
     "Data",
-    "Evaluation",
     "Features",
     "Federation",
     "Model",
     "Privacy",
+    "Release",
     "SimulationConfig",
     "Sites",
+    "Task",
     "Training",
 ]
 
@@ -39,13 +42,11 @@ class Data(BaseModel):
     """table (or records): CSV, Parquet, npz or a folder; schema: TOML (relative to the configuration file).
 
     allow_identified: take DICOM and EDF files that carry somebody's identity; it is not read
-    holdout: share of the subjects (rows, if the schema names no subject) kept for evaluation
     """
 
     model_config = _MODEL
     table: str = Field(validation_alias=AliasChoices("table", "records"))
     schema_file: str = Field(alias="schema")
-    holdout: float = Field(default=0.2, gt=0, lt=0.9)
     allow_identified: bool = False
 
 
@@ -69,26 +70,6 @@ class Sites(BaseModel):
         return self
 
 
-class Evaluation(BaseModel):
-    """What a classifier is asked to predict, trained on synthetic and on real records.
-
-    target: a column; positive if its value is above ``above`` (numbers) or equals ``equals``
-    exclude: columns that give the answer away
-    """
-
-    model_config = _MODEL
-    target: str
-    above: float | None = None
-    equals: str | None = None
-    exclude: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.above is None) == (self.equals is None):
-            raise ValueError("give exactly one of above, equals")
-        return self
-
-
 class SimulationConfig(RunConfig):
     """A simulated federation."""
 
@@ -97,7 +78,6 @@ class SimulationConfig(RunConfig):
     engine: Literal["inproc", "ray"] = "inproc"
     data: Data
     sites: Sites
-    evaluation: Evaluation | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crypto.packing import Integers, Packing, Quantiser
+from .evaluation.scored import EvaluationFeatures
 from .modalities.array_features import ArrayFeatures
 from .modalities.array_layout import ArrayLayout
 from .modalities.feature_map import FeatureMap
@@ -21,8 +22,9 @@ from .models.encoding import AnyLayout
 from .models.family import Family
 from .models.pair import Pair, count
 from .phases import AnyMeasure, AnyModel, ArrayMeasure, Count, EveryStep, Local, Measure, Objective
-from .plan import COUNT_STEP, MEASURE_STEP, Plan
+from .plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan
 from .privacy.integer_noise import NoiseGrid
+from .release_terms import Evaluate
 from .schema import ArraySchema, Schema, TableSchema
 
 Array = NDArray[np.float64]
@@ -137,6 +139,19 @@ def measured(schema: Schema, plan: Plan) -> FeatureMap:
     return array_features(schema, plan) if isinstance(schema, ArraySchema) else pairs(schema, plan)
 
 
+def evaluation_features(schema: Schema, plan: Plan) -> EvaluationFeatures:
+    """The bounded counts of step ``evaluate``."""
+    assert plan.release.evaluate is not None
+    return EvaluationFeatures(schema, plan.release.evaluate)
+
+
+def evaluate_encoding(phi: EvaluationFeatures, plan: Plan, evaluate: Evaluate) -> NoisySum:
+    """The sum of these counts. A site holds out at most as many units as it could hold in all."""
+    most = plan.max_records / (1 - plan.release.holdout)
+    high = most * phi.largest
+    return NoisySum(plan, phi.count, 0.0, high, evaluate.noise_multiplier, evaluate.field_bits)
+
+
 def feature_encoding(phi: FeatureMap, plan: Plan, phase: Count | AnyMeasure) -> NoisySum:
     """The sum of a feature map over the units of a site."""
     low, high = (plan.max_records * bound for bound in (phi.smallest, phi.largest))
@@ -171,6 +186,9 @@ def encoding(step: str, schema: Schema, plan: Plan) -> Encoding:
         return feature_encoding(histograms(schema), plan, plan.count)
     if step == MEASURE_STEP:
         return feature_encoding(measured(schema, plan), plan, plan.measure)
+    if step == EVALUATE_STEP:
+        assert plan.release.evaluate is not None
+        return evaluate_encoding(evaluation_features(schema, plan), plan, plan.release.evaluate)
     assert plan.train is not None
     if isinstance(plan.train, EveryStep):
         return gradient_encoding(schema, plan, plan.train)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StorageError
+from .sampler.files import replace_whole, sync_folder
 
-
-def sync_folder(folder: Path) -> None:
-    """Make new, replaced and removed names in ``folder`` durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+__all__ = ["sync_folder", "write_whole"]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -23,18 +16,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises StorageError (disk full, no permission); no partial file is left behind.
     """
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        replace_whole(path, write)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or type(error).__name__}",
             hint="free some space or choose another folder; what was finished before is kept",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

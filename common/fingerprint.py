@@ -14,7 +14,7 @@ import json
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-_LABEL = "fedcgan/v1/fingerprint"
+_LABEL, _KEY_LABEL = "fedcgan/v1/fingerprint", "fedcgan/v1/key-fingerprint"
 _GROUPS, _DIGITS = 8, 5
 
 
@@ -27,6 +27,18 @@ def fingerprint(
     """
     certificate = authority.fingerprint(SHA256()).hex()
     parts = [_LABEL, coordinator, certificate, federation, site, identity, node_key]
+    return _printed(parts)
+
+
+def of_key(identity: str) -> str:
+    """Eight groups of five digits of one public key alone: whose signature a release bears.
+
+    identity: Ed25519, hexadecimal
+    """
+    return _printed([_KEY_LABEL, identity])
+
+
+def _printed(parts: list[str]) -> str:
     digest = hashlib.sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).digest()
     number = int.from_bytes(digest) % 10 ** (_GROUPS * _DIGITS)
     digits = f"{number:0{_GROUPS * _DIGITS}d}"

@@ -6,6 +6,7 @@ Conditions are native inputs: asking for one costs nothing and is exact, there i
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,22 @@ from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 
 from . import release_files
-from .modalities.grouping import Grouping, evenly
+from .errors.sampling import typed
+from .modalities.described import constraints_of, described
+from .modalities.grouping import Grouping
 from .modalities.layout import Layout
-from .modalities.tabular import Codes, decode
+from .modalities.tabular import Codes, to_frame
 from .models.encoding import condition_tensor
 from .models.sizes import generator_size
 from .models.tabular import Generator
 from .phases import Model
-from .schema import TableSchema
+from .release_files import PRIOR_NOISE
+from .sampler.drawing import draw_groups
+from .sampler.sampling import sample as draw
+from .sampler.table import Table
+from .schema import TableSchema, of_kind
 
 FORMAT = "fedcgan-generator-2"
-_BATCH = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +52,29 @@ class ReleasedGenerator:
     grouping: Grouping
     facts: dict[str, Any]
 
-    def sample(self, count: int, where: dict[str, str], seed: int) -> pd.DataFrame:
-        """``count`` synthetic records with the given conditions.
+    def sample(self, count: int, where: Mapping[str, str], seed: int) -> pd.DataFrame:
+        """``count`` synthetic records with the given values or ranges; every constraint of the schema holds.
 
+        Raises UnknownConditionError naming the allowed values, ImpossibleConditionError.
+        """
+        with typed():
+            drawn = draw(self.table, self.chances, count, [f"{k}={v}" for k, v in where.items()], seed=seed)
+        return to_frame(drawn.values, self.table.columns)
+
+    def groups(self, count: int, where: Mapping[str, str], seed: int) -> Codes:
+        """Grouped codes in schema order, int64[count, columns], as the generator draws them.
+
+        Before values are chosen, so constraints are not looked at. where: conditions only
         Raises UnknownConditionError naming the allowed values.
         """
+        grid, weights = self._conditions(where)
         random = np.random.default_rng(seed)
-        codes = self.grouping.to_codes(self.groups(count, where, seed), self.schema, random)
-        return decode(codes, self.schema, random)
+        return draw_groups(self.table, self.chances, grid, weights, count, random)
 
-    def groups(self, count: int, where: dict[str, str], seed: int) -> Codes:
-        """The same as grouped codes in schema order, int64[count, columns].
-
-        Conditions, latents and codes are spread evenly instead of drawn independently, so that shares of the
-        sample are those of the generator up to rounding.
-        """
-        layout = Layout.of(self.schema)
-        random = np.random.default_rng(seed)
-        grid, weights = self._conditions(layout, where)
-        latents = len(self.generator.latents)
-        ends = np.cumsum(np.repeat(weights / latents, latents))
-        component = np.searchsorted(ends / ends[-1], (np.arange(count) + random.random()) / max(count, 1))
-        component = np.minimum(component, len(ends) - 1)
-        parts = []
-        for part in np.array_split(component, max(1, -(-count // _BATCH))):
-            present, member = np.unique(part, return_inverse=True)
-            conditions = grid[present // latents]
-            parts.append(self._draw(layout, present % latents, conditions, member, random))
-        return layout.to_schema(random.permutation(np.concatenate(parts)))
-
-    def _conditions(self, layout: Layout, where: dict[str, str]) -> tuple[Codes, NDArray[np.float64]]:
+    def _conditions(self, where: Mapping[str, str]) -> tuple[Codes, NDArray[np.float64]]:
         """Combinations of conditions that were asked for, and their shares."""
-        wanted = self.schema.condition_codes(where)
-        grid = layout.condition_grid()
+        wanted = self.schema.condition_codes(dict(where))
+        grid = Layout.of(self.schema).condition_grid()
         names = [column.name for column in self.schema.conditions]
         asked = np.ones(len(grid), bool)
         for name, code in wanted.items():
@@ -86,27 +82,32 @@ class ReleasedGenerator:
         weights = self.prior[asked]
         if weights.sum() == 0.0:  # never seen in training: every remaining combination alike
             weights = np.ones(len(weights))
-        return grid[asked], weights / weights.sum()
+        return grid[asked], weights
+
+    @property
+    def table(self) -> Table:
+        """What the sampler has to know besides the network."""
+        return Table(
+            tuple(described(column) for column in self.schema.columns),
+            constraints_of(self.schema),
+            tuple(self.schema.groups),
+            self.grouping.groups,
+            self.grouping.shares,
+            self.prior,
+            len(self.generator.latents),
+            float(self.facts.get("records_estimated", 0.0)),
+            float(self.facts.get(PRIOR_NOISE, 0.0)),
+        )
 
     @torch.no_grad()
-    def _draw(
-        self,
-        layout: Layout,
-        latents: NDArray[np.int64],
-        conditions: Codes,
-        member: NDArray[np.int64],
-        random: np.random.Generator,
-    ) -> Codes:
-        """One row for each entry of ``member``, drawn from the component it names: int64[rows, columns]."""
+    def chances(self, latents: NDArray[np.int64], conditions: Codes) -> NDArray[np.float32]:
+        """Probabilities of each generated column's groups: float32[M, groups], a distribution a column.
+
+        latents: points by number, int64[M]; conditions: codes, int64[M, conditions]
+        """
         noise = self.generator.latents[torch.from_numpy(latents)]
-        logits = self.generator(noise, condition_tensor(conditions, layout))
-        soft = self.generator.columns.probabilities(logits).double().numpy()
-        columns = []
-        for probabilities in np.split(soft, np.cumsum(layout.generated)[:-1], axis=1):
-            ends = np.cumsum(probabilities, axis=1)
-            drawn = evenly(member, random) * 0.999999 * ends[member, -1]
-            columns.append((ends[member] < drawn[:, None]).sum(1))
-        return np.concatenate([np.stack(columns, axis=1), conditions[member]], axis=1)
+        logits = self.generator(noise, condition_tensor(conditions, Layout.of(self.schema)))
+        return self.generator.columns.probabilities(logits).numpy()
 
     def save(self, folder: Path) -> None:
         """Write weights and description, each whole or not at all. Raises StorageError."""
@@ -130,7 +131,9 @@ class ReleasedGenerator:
     def build(cls, description: dict[str, Any], weights: bytes) -> ReleasedGenerator:
         """From the content of the two files. Raises ConfigError, ValueError and what damage can raise."""
         release_files.check_format(description, FORMAT)
-        schema = TableSchema.model_validate(description.pop("schema"))
+        schema = of_kind(description.pop("schema"))
+        if not isinstance(schema, TableSchema):
+            raise ValueError("not of a table")
         model = Model.model_validate(description.pop("model"))
         prior = np.array(description.pop("prior"), np.float64)
         layout = Layout.of(schema)

@@ -18,6 +18,7 @@ SIDES = {
     "federation": "server.federation_cli",
     "bench": "common.bench.cli",
     "plan": "common.bench.plan",
+    "release": "server.release_cli",
 }
 
 
@@ -39,7 +40,7 @@ def command() -> tuple[str, ...]:
 
 
 def main() -> int:
-    """``fedcgan site``, ``federation``, ``bench``, ``plan``; all else is the coordinator's command line."""
+    """Those of ``SIDES`` by their first word; all else is the coordinator's command line."""
     sys.path.insert(0, str(APPLICATION))
     module = SIDES.get(sys.argv[1] if len(sys.argv) > 1 else "", "server.cli")
     if module != "server.cli":

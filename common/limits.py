@@ -12,6 +12,7 @@ from .contributions import NoisySum, encoding, layout_of
 from .crypto import ring
 from .crypto.parameters import MOST_CIPHERTEXTS
 from .errors import ConfigError, HeadroomError
+from .evaluation.task import check_task
 from .modalities.array_layout import ArrayLayout
 from .modalities.frequencies import MOST_NUMBERS
 from .modalities.frequencies import count as frequencies
@@ -19,7 +20,8 @@ from .modalities.layout import Layout
 from .models.build import PLAIN, check_objective
 from .models.sizes import generator_size, judge_size
 from .phases import ArrayMeasure, ArrayModel, Local, Measure
-from .plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
+from .plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, train_step
+from .privacy.mechanism import GaussianSum
 from .protocol.messages import LARGEST
 from .schema import ArraySchema, ImageSchema, Schema, TableSchema
 
@@ -28,6 +30,7 @@ MOST_PARAMETERS = 1 << 26
 
 _MOST_GRADIENTS = 1 << 30  # of fakes, in a round of schedule ``local``, which holds them all at once
 _MOST_COMBINATIONS = 1 << 20  # of conditions
+_MOST_SHOWN = 1 << 26  # values of synthetic records that an evaluation sends
 _BATCH = 1024  # records whose features are made at once
 _WAVES = 4  # arrays of cosines of a batch that are in memory together
 
@@ -55,6 +58,7 @@ def check_parts(plan: Plan, schema: Schema) -> None:
     layout, train = layout_of(schema), plan.train
     schedule, objective = (train.schedule, train.objective) if train else ("moments", PLAIN)
     check_objective(layout, schedule, objective, plan.model)
+    _check_release(plan, schema)
     for name, numbers, most in _claims(plan, layout):
         if numbers > most:
             raise ConfigError(
@@ -67,6 +71,7 @@ def check_sums(plan: Plan, schema: Schema) -> None:
     """Raise HeadroomError if the sums are too many, too long, or could not be opened exactly."""
     kinds = {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
     kinds |= {COUNT_STEP: 1} if plan.count else {}
+    kinds |= {EVALUATE_STEP: 1} if plan.release.evaluate else {}
     encodings = {step: encoding(step, schema, plan) for step in kinds}
     chunks = {step: found.packing.chunks for step, found in encodings.items()}
     if sum(times * chunks[step] for step, times in kinds.items()) > MOST_CIPHERTEXTS:
@@ -85,6 +90,26 @@ def check_sums(plan: Plan, schema: Schema) -> None:
             _ = found.grid
 
 
+def _check_release(plan: Plan, schema: Schema) -> None:
+    """Raise ConfigError unless the evaluation is for these records, and the signatures can be had."""
+    if plan.release.signatures > len(plan.federation.sites):
+        raise ConfigError(
+            f"release.signatures: {plan.release.signatures} of {len(plan.federation.sites)} sites",
+            hint="at most as many as there are sites",
+        )
+    if (evaluate := plan.release.evaluate) is None:
+        return
+    sums = [mechanism for mechanism in plan.mechanisms if isinstance(mechanism, GaussianSum)]
+    together = sum(mechanism.noise_multiplier**-2 for mechanism in sums)
+    if (evaluate.held_out_gain / evaluate.noise_multiplier) ** 2 > together * (1 + 1e-9):
+        raise ConfigError("release.evaluate.held_out_gain: records held out would cost more than is charged")
+    if isinstance(schema, TableSchema):
+        if evaluate.task is not None:
+            check_task(schema, evaluate.task)
+    elif evaluate.task is not None:
+        raise ConfigError("release.evaluate: images and signals are judged by their label, without a task")
+
+
 def _check_split(measure: Measure, schema: TableSchema) -> None:
     names = [condition.name for condition in schema.conditions]
     if len(set(measure.split)) < len(measure.split) or not set(measure.split) <= set(names):
@@ -97,6 +122,9 @@ def _claims(plan: Plan, layout: Layout | ArrayLayout) -> list[tuple[str, int, in
     """(Part of the plan, numbers in its largest array, how many there may be)."""
     judge = judge_size(layout, plan.model)
     found = [("model", generator_size(layout, plan.model) + judge, MOST_PARAMETERS)]
+    if plan.release.evaluate is not None:
+        each = layout.values + 1 if isinstance(layout, ArrayLayout) else len(layout.sizes)
+        found.append(("release.evaluate.records", plan.release.evaluate.records * each, _MOST_SHOWN))
     if isinstance(plan.train, Local):
         each = layout.width + judge
         found.append(("train.fakes", plan.train.fakes * each, _MOST_GRADIENTS))

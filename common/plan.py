@@ -18,6 +18,7 @@ from .crypto.parameters import MOST_HOLDERS, MOST_SITES, Noise, check
 from .errors import ConfigError
 from .phases import AnyMeasure, AnyModel, Count, EveryStep, Train
 from .privacy.mechanism import Mechanism, Unit
+from .release_terms import ReleaseTerms
 from .toml_file import first_problem
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,6 +29,7 @@ KEYS_STEP = "keys"
 PROOF_STEP = "proof"
 COUNT_STEP = "count"
 MEASURE_STEP = "measure"
+EVALUATE_STEP = "evaluate"
 
 
 PLAN_LIMIT = 1 << 20
@@ -149,15 +151,16 @@ class Privacy(BaseModel):
 class Plan(BaseModel):
     """A run.
 
-    run: a name that no other run has; schema_hash: of the agreed schema; count: none for
-    images and signals; train: none, and the fitted generator is released; min_records, max_records: units
-    (records, or subjects) that a site must hold to take part, public bounds; seed: of the initial weights
-    and of everything the coordinator draws, never of noise; continues: a finished run whose sums the new ones
-    are added to, none for a run of its own; rehearsal: on records that sites make up
+    run: a name that no other run has; schema_hash: of the agreed schema; count: none for images and signals;
+    train: none, and the fitted generator is released; min_records, max_records: units (records, or subjects)
+    that a site must have to train on, public bounds; seed: of the initial weights and of everything the
+    coordinator draws, never of noise; continues: a finished run whose sums the new ones are added to, none
+    for a run of its own; release: what is measured and asked before anything is released; rehearsal: on
+    records that sites make up
     """
 
     model_config = _MODEL
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     run: str = Field(min_length=1, max_length=64)
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation
@@ -170,6 +173,7 @@ class Plan(BaseModel):
     max_records: int = Field(ge=1, lt=2**31)
     seed: int = Field(ge=0, lt=2**31)
     continues: Continues | None
+    release: ReleaseTerms
     rehearsal: bool
 
     @property
@@ -203,7 +207,9 @@ class Plan(BaseModel):
             {train_step(n): self.train.mechanism for n in range(1, self.rounds + 1)} if self.train else {}
         )
         counted = {COUNT_STEP: self.count.mechanism} if self.count else {}
-        return {**counted, MEASURE_STEP: self.measure.mechanism, **trained}
+        evaluate = self.release.evaluate
+        evaluated = {EVALUATE_STEP: evaluate.mechanism} if evaluate else {}
+        return {**counted, MEASURE_STEP: self.measure.mechanism, **trained, **evaluated}
 
     @property
     def mechanisms(self) -> list[Mechanism]:
@@ -213,14 +219,17 @@ class Plan(BaseModel):
     def charged(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
         """What everything up to round ``rounds`` really cost, the runs it continues included.
 
-        attempts: at steps that were tried again
+        After the last round the evaluation counts, whether it is over or not. attempts: at steps that were
+        tried again
         """
         earlier = self.continues.mechanisms if self.continues else []
         return [*earlier, *self.charged_here(attempts, rounds)]
 
     def charged_here(self, attempts: Mapping[str, int], rounds: int) -> list[Mechanism]:
         """The same of this run alone."""
-        done = list(self.steps.items())[: len(self.steps) - self.rounds + rounds]
+        later = {train_step(number) for number in range(rounds + 1, self.rounds + 1)}
+        later |= {EVALUATE_STEP} if later else set()
+        done = [(step, mechanism) for step, mechanism in self.steps.items() if step not in later]
         return [mechanism for step, mechanism in done for _ in range(attempts.get(step, 1))]
 
     @property

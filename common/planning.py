@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from .contributions import NoisySum, array_features, encoding, histograms
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
 from .limits import check_parts, check_sums
 from .phases import Count, EveryStep, Local, Objective, Train
-from .plan import COUNT_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
+from .plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Federation, Party, Plan, Privacy, train_step
 from .privacy.accounting import calibrate, check_target, epsilon, rounded_up
 from .privacy.mechanism import GaussianSum, Mechanism, SampledGaussian
+from .release_terms import Evaluate, ReleaseTerms
 from .run_config import RunConfig
 from .schema import ArraySchema, Schema, TableSchema
 from .toml_file import first_problem
@@ -28,6 +29,7 @@ _MOST_RECORDS = 20  # a site may hold so many times the least it must hold
 _UPDATE_LIMIT = 9.0
 _FIELD_BITS = (14, 18, 28)  # four, three or two values a slot
 _FEWEST_LEVELS = 1000  # of an update of schedule ``local``
+_SHOWN, _FEWEST_SHOWN, _SHOWN_VALUES = 10_000, 100, 1 << 22  # synthetic records, and values, of an evaluation
 _LEAST_SIGNAL = 3.0  # units in the federation / noise of their number: below, nothing can be learnt
 
 
@@ -65,18 +67,19 @@ def make_plan(
     wanted, training = config.privacy, config.training
     check_target(wanted.epsilon, wanted.delta)
     config.check_kind(isinstance(schema, ArraySchema))
-    count_noise, measure_noise, train_noise = _noise(config, isinstance(schema, TableSchema))
+    noise = _noise(config, isinstance(schema, TableSchema))
     draft = Plan(
         run=run,
         schema_hash=schema.hash,
         federation=federation,
         privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=schema.unit),
-        **_modality(config, schema, count_noise, measure_noise),
-        train=_train(config, train_noise, len(federation.sites)) if training.rounds else None,
+        **_modality(config, schema, noise.count, noise.measure),
+        train=_train(config, noise.train, len(federation.sites)) if training.rounds else None,
         min_records=training.records_per_site,
         max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
         seed=config.seed,
         continues=continues,
+        release=_release(config, schema, noise.evaluate, federation),
         rehearsal=rehearsal,
     )
     check_parts(draft, schema)
@@ -157,30 +160,59 @@ def _objective(config: RunConfig, real_target: float) -> Objective:
     return Objective(real_target=real_target, **config.adversarial.model_dump())
 
 
-def _noise(config: RunConfig, counted: bool) -> tuple[float, float, float]:
-    """Noise multipliers of counting, measuring and DP-SGD that together meet the target.
+def _release(config: RunConfig, schema: Schema, noise: float, federation: Federation) -> ReleaseTerms:
+    wanted, evaluate = config.release, None
+    if wanted.evaluate_share:
+        most = _SHOWN
+        if isinstance(schema, ArraySchema):
+            most = max(_FEWEST_SHOWN, min(_SHOWN, _SHOWN_VALUES // math.prod(schema.shape)))
+        evaluate = Evaluate(
+            noise_multiplier=noise,
+            held_out_gain=wanted.evaluate_share**-0.5 * (1 - 1e-12),
+            field_bits=_FIELD_BITS[-1],
+            records=most,
+            task=config.evaluation,
+        )
+    signatures = federation.threshold if wanted.signatures is None else wanted.signatures
+    return ReleaseTerms(holdout=wanted.holdout, evaluate=evaluate, gate=wanted.gate, signatures=signatures)
 
-    Gaussian sums compose by adding 1 / noise_multiplier**2, which is what count_share shares out; without a
-    count step (images, signals) all of it is measuring's.
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Noise multipliers of a plan's mechanisms; 1 where a plan has none."""
+
+    count: float
+    measure: float
+    evaluate: float
+    train: float
+
+
+def _noise(config: RunConfig, counted: bool) -> _Noise:
+    """Noise multipliers of all sums and of DP-SGD that together meet the target.
+
+    Gaussian sums compose by adding 1 / noise_multiplier**2, which is what evaluate_share and count_share
+    share out; without a count step (images, signals) what is left of it is measuring's.
     """
     wanted, training = config.privacy, config.training
     share = wanted.measure_share if training.rounds else 1.0
-    parts = (wanted.count_share, 1.0 - wanted.count_share) if counted else (1.0,)
+    counted_share = wanted.count_share if counted else 0.0
+    evaluate = config.release.evaluate_share
+    parts = ((1 - evaluate) * counted_share, (1 - evaluate) * (1 - counted_share), evaluate)
 
     def measured(sigma: float) -> list[Mechanism]:
-        return [GaussianSum(noise_multiplier=sigma / math.sqrt(part)) for part in parts]
+        return [GaussianSum(noise_multiplier=sigma / math.sqrt(part)) for part in parts if part]
 
-    whole = calibrate(measured, share * wanted.epsilon, wanted.delta)
-    count, measure = whole / math.sqrt(parts[0]), whole / math.sqrt(parts[-1])
-    if not training.rounds:
-        return count, measure, 1.0
-    steps = training.rounds * (1 if training.schedule == "every-step" else training.local_steps)
+    whole, train = calibrate(measured, share * wanted.epsilon, wanted.delta), 1.0
+    if training.rounds:
+        steps = training.rounds * (1 if training.schedule == "every-step" else training.local_steps)
 
-    def everything(sigma: float) -> list[Mechanism]:
-        trained = SampledGaussian(noise_multiplier=sigma, sample_rate=training.sample_rate, steps=steps)
-        return [*measured(whole), trained]
+        def everything(sigma: float) -> list[Mechanism]:
+            trained = SampledGaussian(noise_multiplier=sigma, sample_rate=training.sample_rate, steps=steps)
+            return [*measured(whole), trained]
 
-    return count, measure, calibrate(everything, wanted.epsilon, wanted.delta)
+        train = calibrate(everything, wanted.epsilon, wanted.delta)
+    count, measure, last = (whole / math.sqrt(part) if part else 1.0 for part in parts)
+    return _Noise(count, measure, last, train)
 
 
 def _check_signal(plan: Plan, schema: Schema) -> None:
@@ -215,6 +247,9 @@ def _narrowed(plan: Plan, schema: Schema) -> Plan:
         changes["count"] = plan.count.model_copy(update={"field_bits": bits})
     if isinstance(plan.train, EveryStep):
         changes["train"] = plan.train.model_copy(update={"field_bits": _bits(plan, schema, train_step(1))})
+    if (evaluate := plan.release.evaluate) is not None:
+        narrow = evaluate.model_copy(update={"field_bits": _bits(plan, schema, EVALUATE_STEP)})
+        changes["release"] = plan.release.model_copy(update={"evaluate": narrow})
     return plan.model_copy(update=changes)
 
 

@@ -13,9 +13,12 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from .durable import write_whole
-from .errors import ConfigError, MalformedMessageError, SchemaError, StorageError
+from .errors import ConfigError, MalformedMessageError, SchemaError, SchemaVersionError, StorageError
 
 WEIGHTS, DESCRIPTION, SUMS = "generator.safetensors", "generator.json", "sums.safetensors"
+PRIOR_NOISE = "prior_noise"
+"""Fact: standard deviation of the noise in the count of a combination of conditions, in units."""
+
 _WEIGHTS_LIMIT, _DESCRIPTION_LIMIT, _SUMS_LIMIT = 1 << 30, 1 << 24, 1 << 32  # bytes
 
 _Release = TypeVar("_Release")
@@ -51,7 +54,7 @@ def save(folder: Path, generator: nn.Module, description: dict[str, Any]) -> Non
 def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _Release:
     """What ``build(description, weights)`` makes of a release.
 
-    Raises StorageError if it is absent, damaged or of another version.
+    Raises StorageError if it is absent, damaged or of another version, SchemaVersionError.
     """
     try:
         description = json.loads(_read(folder / DESCRIPTION, _DESCRIPTION_LIMIT))
@@ -64,6 +67,8 @@ def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _R
             f"there is no released generator in {folder}",
             hint="fedcgan demo makes one in demo-release/",
         ) from error
+    except SchemaVersionError:
+        raise
     except OSError as error:
         raise StorageError(f"the generator in {folder} cannot be read: {error.strerror}") from error
     except _DAMAGE as error:

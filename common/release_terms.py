@@ -37,21 +37,29 @@ class Task(BaseModel):
 class Evaluate(BaseModel):
     """The last sum: how the synthetic records do on every site's records, as bounded counts with noise.
 
-    noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
-    records: synthetic records that sites are shown, those of the release among them
+    noise_multiplier: noise of the whole sum / what a unit trained on can change it by (L2), when
+    ``federation.shares`` sites are honest; held_out_gain: how many times as much a unit held out can, which
+    enters no other sum: at most what makes its cost that of all sums of the run
+    records: synthetic records that sites are shown, the first of the release
     task: of classifiers, none for images and signals, whose task is their label
     """
 
     model_config = _MODEL
     noise_multiplier: float = Field(ge=LEAST_NOISE)
+    held_out_gain: float = Field(ge=1)
     field_bits: int = Field(ge=8, le=28)
     records: int = Field(ge=100, le=1_000_000)
     task: Task | None
 
     @property
     def mechanism(self) -> GaussianSum:
-        """What is charged for it."""
+        """What is charged for it, on top of all earlier sums of the run."""
         return GaussianSum(noise_multiplier=self.noise_multiplier)
+
+    @property
+    def alone(self) -> GaussianSum:
+        """What it costs a unit held out, which is in no other sum."""
+        return GaussianSum(noise_multiplier=max(LEAST_NOISE, self.noise_multiplier / self.held_out_gain))
 
 
 class GateTerms(BaseModel):
@@ -70,6 +78,10 @@ class GateTerms(BaseModel):
     tpr_at_1_percent: float = Field(gt=0.01, le=1)
     tpr_at_01_percent: float = Field(gt=0.001, le=1)
     risk: float = Field(gt=0, le=1)
+
+
+DEFAULT_GATE = GateTerms(copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.1)
+"""What is proposed where a plan's author has no reason for others; docs/gate.md shows what they catch."""
 
 
 class ReleaseTerms(BaseModel):

@@ -40,6 +40,7 @@ def build(plan: Plan, quality: dict[str, Any], costs: Costs) -> dict[str, Any]:
         **_privacy(plan, costs.attempts),
         **quality,
         "upload_ratio_float32": round(costs.upload_ratio_float32, 4),
+        "attempts": costs.attempts,
         "encryption_share": rounded(costs.encryption_share),
         "wall_seconds": round(costs.wall_seconds, 2),
         "seconds": {name: round(value, 2) for name, value in costs.seconds.items()},

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .crypto.parameters import MOST_HOLDERS
 from .errors import ConfigError
 from .phases import Width
+from .release_terms import DEFAULT_GATE, GateTerms, Task
 from .toml_file import read_content, validated
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-_OF_TABLES = ("model.latents", "model.discriminator_hidden", "training.split")
+_OF_TABLES = ("model.latents", "model.discriminator_hidden", "training.split", "evaluation")
 _OF_ARRAYS = (
     "model.generator",
     "model.generator_width",
@@ -147,8 +148,28 @@ class Training(BaseModel):
     fit_steps: int | None = Field(default=None, ge=1)
 
 
+class Release(BaseModel):
+    """What is kept out of training and measured for the release, and what the release must not show.
+
+    holdout: share of its records (subjects, if the schema names one) that every site keeps out of training
+    evaluate_share: how much of the measure phase goes to the last sum, which evaluates (of 1 / noise
+    variance); 0, and the release says nothing that only records know
+    signatures: sites that must counter-sign, as many as open a sum if not given
+    gate: above what a release is refused
+    """
+
+    model_config = _MODEL
+    holdout: float = Field(default=0.2, ge=0, lt=0.9)
+    evaluate_share: float = Field(default=0.05, ge=0, lt=1)
+    signatures: int | None = Field(default=None, ge=0)
+    gate: GateTerms = DEFAULT_GATE
+
+
 class RunConfig(BaseModel):
-    """A run of a federation, whoever is in it."""
+    """A run of a federation, whoever is in it.
+
+    evaluation: what classifiers are asked to predict, of tables
+    """
 
     model_config = _MODEL
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")
@@ -160,6 +181,8 @@ class RunConfig(BaseModel):
     augment: Augment | None = None
     adversarial: Adversarial = Adversarial()
     training: Training
+    release: Release = Release()
+    evaluation: Task | None = None
 
     @model_validator(mode="after")
     def _trainable(self) -> Self:
@@ -174,6 +197,8 @@ class RunConfig(BaseModel):
             raise ValueError("adversarial: without rounds there is no adversarial phase; leave it out")
         if training.schedule == "every-step" and training.generator_steps == 0:
             raise ValueError("training: every-step needs at least one generator step")
+        if self.release.evaluate_share and not self.release.holdout:
+            raise ValueError("release: an evaluation needs held-out records; holdout, or evaluate_share = 0")
         if (training.most_records_per_site or training.records_per_site) < training.records_per_site:
             raise ValueError("training: most_records_per_site is less than records_per_site")
         return self
@@ -212,7 +237,7 @@ class RunConfig(BaseModel):
         return validated(cls, read_content(path, ConfigError), path, ConfigError)
 
 
-_OF_SIMULATIONS = ("engine", "data", "sites", "evaluation")
+_OF_SIMULATIONS = ("engine", "data", "sites")
 
 
 def load_run(path: Path) -> RunConfig:

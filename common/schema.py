@@ -17,9 +17,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .columns import CategoryColumn, Column
-from .errors import SchemaError, UnknownConditionError
+from .constraints import MOST_CONSTRAINTS, Constraint, check_constraints
+from .errors import SchemaError, SchemaVersionError, UnknownConditionError
 from .privacy.mechanism import Unit
 from .toml_file import first_problem
+
+VERSION: Literal[1] = 1
+"""Of the form that schemas are written in."""
 
 SCHEMA_LIMIT = 1 << 20
 """Bytes of a schema, as JSON or TOML."""
@@ -40,10 +44,11 @@ _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 class Schema(BaseModel):
     """What all kinds of schema share: a name, conditions, and whose record it is.
 
-    subject: a column that says whose record it is (never modelled, never sent)
+    version: of this form; subject: a column that says whose record it is (never modelled, never sent)
     """
 
     model_config = _MODEL
+    version: Literal[1] = VERSION
     name: str
     description: str = ""
     subject: str | None = None
@@ -83,7 +88,10 @@ class Schema(BaseModel):
 
     @staticmethod
     def load(path: Path) -> Schema:
-        """Read a TOML schema; its ``kind`` says of what, a table if there is none. Raises SchemaError."""
+        """Read a TOML schema; its ``kind`` says of what, a table if there is none.
+
+        Raises SchemaError, SchemaVersionError.
+        """
         try:
             if path.stat().st_size > SCHEMA_LIMIT:
                 raise SchemaError(f"{path} has more than {SCHEMA_LIMIT} bytes")
@@ -97,7 +105,7 @@ class Schema(BaseModel):
 
     @staticmethod
     def from_json(raw: bytes) -> Schema:
-        """Read the canonical JSON form. Raises SchemaError."""
+        """Read the canonical JSON form. Raises SchemaError, SchemaVersionError."""
         if len(raw) > SCHEMA_LIMIT:
             raise SchemaError(f"a schema of {len(raw)} bytes, at most {SCHEMA_LIMIT} are allowed")
         try:
@@ -110,17 +118,21 @@ class Schema(BaseModel):
 
     def to_toml(self) -> str:
         """The schema as TOML, without what equals its default."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
+        return tomli_w.dumps(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {"version": VERSION, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
 class TableSchema(Schema):
-    """A table: its columns in order.
+    """A table: its columns in order, and what holds between them in every record.
 
     subject: a column outside ``columns``
     """
 
     kind: Literal["table"] = "table"
     columns: tuple[Column, ...] = Field(min_length=2)
+    constraints: tuple[Constraint, ...] = Field(default=(), max_length=MOST_CONSTRAINTS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -133,6 +145,7 @@ class TableSchema(Schema):
             raise ValueError("at least one column must not be a condition")
         if sum(self.sizes) > MOST_CODES:
             raise ValueError(f"the columns have {sum(self.sizes)} codes together, at most {MOST_CODES} fit")
+        check_constraints(self.constraints, {column.name: column for column in self.columns})
         return self
 
     @property
@@ -155,12 +168,18 @@ class TableSchema(Schema):
         """Codes the models have room for, of each column; fewer where bins or categories are left open."""
         return [column.groups for column in self.columns]
 
-    def to_toml(self) -> str:
-        """The schema as TOML, without what equals its default."""
-        content = self.model_dump(mode="json", exclude_defaults=True)
+    def _content(self) -> dict[str, Any]:
+        content = super()._content()
         for column, model in zip(content["columns"], self.columns, strict=True):
             column["kind"] = model.kind
-        return tomli_w.dumps(content)
+            for key in ("cuts", "atoms"):  # pydantic keeps defaults of fields that it is told how to write
+                if not column.get(key, True):
+                    del column[key]
+            if model.kind == "date":
+                del column["decimals"]
+        for written, constraint in zip(content.get("constraints", []), self.constraints, strict=True):
+            written["kind"] = constraint.kind
+        return content
 
 
 class ArraySchema(Schema):
@@ -267,6 +286,12 @@ def _kind_of(content: Any) -> type[Schema]:
     kind = content.get("kind", "table") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
         raise SchemaError("this is not a schema: kinds are " + ", ".join(_KINDS))
+    version = content.get("version", VERSION)
+    if version != VERSION:
+        raise SchemaVersionError(
+            f"a schema of version {version!r:.20}, this program reads version {VERSION}",
+            hint="use the program it was made for, or write the schema anew",
+        )
     return _KINDS[kind]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from .columns import CategoryColumn, NumberColumn
+from .columns import ISO_DATE, MOST_STEPS, CategoryColumn, NumberColumn
 from .errors import DataError
 from .schema import TableSchema
 from .toml_file import first_problem
@@ -26,6 +26,7 @@ HEADER = """\
 # Proposed from a table, for a person to edit. Declared, not measured: whatever stays in this file
 # becomes public and is not protected by the privacy budget.
 #   - widen bounds to what is possible, not what was seen
+#   - say what holds between columns: [[constraints]], docs/simulate.md
 #   - list categories that could occur, not only those that did
 #   - set condition = true for the columns the generator should take as inputs
 #   - name the subject column, if a person may have several records
@@ -65,6 +66,8 @@ def _choose_condition(columns: list[CategoryColumn | NumberColumn]) -> None:
 def _column(label: str, series: pd.Series) -> CategoryColumn | NumberColumn:
     missing = bool(series.isna().any())
     present = series.dropna()
+    if (days := _days(present)) is not None:
+        return _date(label, days, missing)
     if not pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series):
         values = sorted(present.astype(str).unique())
         if not 2 <= len(values) <= 1000:
@@ -87,8 +90,33 @@ def _column(label: str, series: pd.Series) -> CategoryColumn | NumberColumn:
     return _number(label, numbers, whole, missing)
 
 
+def _days(present: pd.Series) -> pd.Series | None:
+    """Dates, if all values are ISO dates or days of Parquet, and not all the same."""
+    if not pd.api.types.is_datetime64_dtype(present):
+        text = present.astype("str")
+        if pd.api.types.is_numeric_dtype(present) or not text.str.fullmatch(ISO_DATE).all():
+            return None
+        present = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+    whole = present.notna().all() and (present == present.dt.normalize()).all()
+    return present if whole and present.nunique() > 1 else None
+
+
+def _date(label: str, days: pd.Series, missing: bool) -> NumberColumn:
+    """Whole years around what was seen."""
+    content = {
+        "name": label,
+        "kind": "date",
+        "bounds": (f"{days.min().year:04}-01-01", f"{days.max().year:04}-12-31"),
+        "bins": _BINS,
+        "missing": missing,
+    }
+    return NumberColumn.model_validate(content)
+
+
 def _number(label: str, numbers: np.ndarray, whole: bool, missing: bool) -> NumberColumn:
     decimals = 0 if whole else min(4, _decimals(numbers))
+    while decimals and np.abs(numbers).max() * 10 ** (decimals + 1) > MOST_STEPS:  # widening takes a digit
+        decimals -= 1
     grid = 10**decimals
     low = math.floor(_outward(float(numbers.min()), -1) * grid) / grid
     high = math.ceil(_outward(float(numbers.max()), +1) * grid) / grid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -14,7 +15,7 @@ from .errors import MalformedMessageError
 from .modalities.array_layout import ArrayLayout
 from .modalities.gram import GramFeatures
 from .modalities.grouping import Grouping
-from .schema import Schema, TableSchema
+from .schema import ArraySchema, Schema, TableSchema
 
 Array = NDArray[np.float64]
 
@@ -51,10 +52,15 @@ class StepState:
     grouping: Grouping | None
     entered: NDArray[np.float32]
 
+    @property
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """By name."""
+        groups = {} if self.grouping is None else {"groups": _narrow(self.grouping)}
+        return {**groups, "entered": self.entered}
+
     def to_bytes(self) -> bytes:
         """safetensors."""
-        groups = {} if self.grouping is None else {"groups": _narrow(self.grouping)}
-        return safetensors.numpy.save({**groups, "entered": self.entered})
+        return safetensors.numpy.save(self.tensors)
 
     @classmethod
     def from_bytes(cls, raw: bytes, schema: Schema) -> StepState:
@@ -157,6 +163,52 @@ class ArrayRoundState:
         if (prior < 0).any() or prior.sum() <= 0:
             raise MalformedMessageError("a training state whose prior is no distribution")
         return cls(parameters=parameters, total=total.astype(np.float64), prior=prior.astype(np.float64))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateState:
+    """What the evaluation starts from: synthetic records, of the release.
+
+    rows: as ``Records`` holds them, int64[records, columns], or uint8 or float32[records, values + 1]
+    judge: the networks that records entered in training, as they were last; None where there was none
+    """
+
+    rows: NDArray[Any]
+    judge: StepState | None
+
+    def to_bytes(self) -> bytes:
+        """safetensors; codes of a table as int16."""
+        rows = self.rows.astype(np.int16) if self.rows.dtype == np.int64 else self.rows
+        tensors: dict[str, NDArray[Any]] = {"rows": np.ascontiguousarray(rows)}
+        return safetensors.numpy.save({**tensors, **(self.judge.tensors if self.judge else {})})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, schema: Schema, count: int, *, judged: bool) -> EvaluateState:
+        """Raises MalformedMessageError unless there are ``count`` records that the schema allows.
+
+        judged: whether the plan trains networks that records enter
+        """
+        (rows,) = _load(raw, "rows")
+        judge = StepState.from_bytes(raw, schema) if judged else None
+        if isinstance(schema, TableSchema):
+            kind: type[np.generic] = np.int16
+            width = len(schema.columns)
+        else:
+            assert isinstance(schema, ArraySchema)
+            layout = ArrayLayout.of(schema)
+            kind, width = np.uint8 if layout.whole else np.float32, layout.values + 1
+        if rows.dtype != kind or rows.shape != (count, width):
+            raise MalformedMessageError("synthetic records of another shape or type")
+        if isinstance(schema, TableSchema):
+            codes = rows.astype(np.int64)
+            if (codes < 0).any() or (codes >= np.array(schema.sizes)).any():
+                raise MalformedMessageError("synthetic records that the schema does not allow")
+            return cls(rows=codes, judge=judge)
+        if not np.isin(rows[:, -1], np.arange(layout.classes)).all():
+            raise MalformedMessageError("synthetic records of classes that the schema does not know")
+        if kind == np.float32:
+            _check_floats(layout.scaled(rows), 1.0 + 1e-5)
+        return cls(rows=rows, judge=judge)
 
 
 def _load(raw: bytes, *names: str) -> list[NDArray[np.float32]]:

@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.errors import ParserWarning
 from pyarrow.lib import ArrowException
 
-from .columns import CategoryColumn
+from .columns import CategoryColumn, NumberColumn
 from .durable import write_whole
 from .errors import ColumnError, DataError, StorageError
 from .schema import TableSchema
@@ -48,7 +48,9 @@ def _read_csv(path: Path, schema: TableSchema | None) -> pd.DataFrame:
 
 
 def _is_text(column: object) -> bool:
-    return isinstance(column, CategoryColumn) and isinstance(column.categories[0], str)
+    if isinstance(column, CategoryColumn):
+        return isinstance(column.categories[0], str)
+    return isinstance(column, NumberColumn) and column.kind == "date"
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

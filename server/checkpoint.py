@@ -36,9 +36,9 @@ _PUBLIC = (
     "contribution_bytes",
     "values_sent",
 )
-_ARRAYS = ("counts", "moments", "parameters", "average")
+_ARRAYS = ("counts", "moments", "parameters", "average", "evaluation")
 _OPTIMISER = ("first", "second")
-_VERSION = 1  # of the file; a change of its fields or of what they mean needs another
+_VERSION = 2  # of the file; a change of its fields or of what they mean needs another
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
@@ -47,11 +47,11 @@ class Checkpoint:
     """State of a run between steps.
 
     counts: opened histograms, float64; moments: opened sum of feature maps, float64; parameters: generator
-    and discriminator, float32; average: exponential average of the generator; adversary: networks and
-    optimisers between two steps of schedule ``every-step``; pending: a sum that was decided and is not opened
-    yet; attempts: at steps that were lost; attested: every site's word for the joint key, hexadecimal;
-    garbage: key-holders whose partial decryptions were wrong; trouble: what sites did not do;
-    seconds: wall clock by phase; traffic: bytes by site
+    and discriminator, float32; average: exponential average of the generator; evaluation: opened counts of
+    how its records do, float64; adversary: networks and optimisers between two steps of schedule
+    ``every-step``; pending: a sum that was decided and is not opened yet; attempts: at steps that were lost;
+    attested: every site's word for the joint key, hexadecimal; garbage: key-holders whose partial decryptions
+    were wrong; trouble: what sites did not do; seconds: wall clock by phase; traffic: bytes by site
     """
 
     path: Path
@@ -67,6 +67,7 @@ class Checkpoint:
     moments: NDArray[np.float64] | None = None
     parameters: NDArray[np.float32] | None = None
     average: NDArray[np.float32] | None = None
+    evaluation: NDArray[np.float64] | None = None
     adversary: Adversary | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     traffic: dict[str, dict[str, int]] = field(default_factory=dict)

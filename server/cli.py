@@ -10,7 +10,6 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from common.array_generator import ReleasedArrays
     from common.arrays import Arrays
     from common.config import SimulationConfig
     from common.schema import Schema
@@ -18,12 +17,16 @@ if TYPE_CHECKING:
 from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
+from .report_cli import report
 from .run_cli import resume, status, stop, watch
+from .sample_cli import sample
+from .verify_cli import verify
 
 app = typer.Typer(
     name="fedcgan",
     help="Federated conditional GANs with differential privacy; nobody holds the key.",
     epilog="Also: fedcgan federation ... (a real one), fedcgan plan ... (plans, what they cost), "
+    "fedcgan release ... (a finished run as a signed bundle), "
     "fedcgan site ... (what a data steward needs), fedcgan bench ... (measurements).",
     no_args_is_help=True,
     add_completion=False,
@@ -160,84 +163,6 @@ def _simulate(
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 
 
-@app.command()
-def sample(
-    n: Annotated[int, typer.Option("--n", min=1, help="How many records.")] = 1000,
-    where: Annotated[
-        list[str] | None, typer.Option(help="A condition, e.g. health=poor; may be repeated.")
-    ] = None,
-    source: Annotated[Path, typer.Option("--from", help="A release.")] = Path("demo-release"),
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Tables: CSV or Parquet, standard output if not given. Images: npz, PNG grid, or a folder. "
-            "Signals: npz, Parquet, or a PNG figure.",
-        ),
-    ] = None,
-    interpolate: Annotated[
-        int | None,
-        typer.Option(min=2, max=64, help="A PNG of so many steps between two latent points, a row a class."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
-    as_json: Json = False,
-) -> None:
-    """Draw synthetic records from a released generator. Conditions are exact; nothing is rejected."""
-    from common.array_generator import ReleasedArrays
-    from common.released import load_release
-    from common.tables import write_table
-
-    wanted = dict(_condition(text) for text in where or [])
-    generator = load_release(source)
-    if isinstance(generator, ReleasedArrays):
-        _sample_arrays(generator, n, wanted, interpolate, out, seed, as_json)
-        return
-    if interpolate is not None:
-        raise ConfigError("--interpolate is for generators of images and signals")
-    records = generator.sample(n, wanted, seed)
-    if out is not None:
-        write_table(records, out)
-        facts = {"records": len(records), "path": str(out), "where": wanted}
-        print_result(facts, as_json, lambda: output.print(f"{n} records in {out}", highlight=False))
-    elif as_json:
-        rows = records.astype(object).where(records.notna(), None).to_dict("records")
-        print_result({"records": rows, "where": wanted}, True, lambda: None)
-    else:
-        typer.echo(records.to_csv(index=False), nl=False)
-
-
-def _sample_arrays(
-    generator: ReleasedArrays,
-    n: int,
-    wanted: dict[str, str],
-    interpolate: int | None,
-    out: Path | None,
-    seed: int,
-    as_json: bool,
-) -> None:
-    from common import array_output
-
-    if out is None:
-        raise ConfigError("images and signals need --out", hint="e.g. -o samples.npz or -o samples.png")
-    if interpolate is not None:
-        if wanted:
-            raise ConfigError("--interpolate has a row for each class", hint="leave out --where")
-        array_output.write_interpolation(generator, interpolate, out, seed)
-        n = interpolate * generator.schema.classes
-    else:
-        array_output.write_samples(generator, generator.sample(n, wanted, seed), out)
-    facts = {"records": n, "path": str(out), "where": wanted, "interpolate": interpolate}
-    print_result(facts, as_json, lambda: output.print(f"{out}: synthetic, and marked so", highlight=False))
-
-
-def _condition(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--where {text!r} is not NAME=VALUE", hint="e.g. --where health=poor")
-    return name, value
-
-
 @schema_app.command("detect")
 def schema_detect(
     table: Annotated[Path, typer.Argument(help="CSV or Parquet.")],
@@ -282,7 +207,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (status, watch, stop, resume):
+for command in (sample, status, watch, stop, resume, report, verify):
     app.command()(command)
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 
 from common.config import (
     Data,
-    Evaluation,
     Federation,
     Privacy,
     SimulationConfig,
     Sites,
+    Task,
     Training,
 )
 from common.errors import DataError
@@ -53,7 +53,7 @@ def config(seed: int) -> SimulationConfig:
             generator_steps=5,
             sample_rate=0.06,
         ),
-        evaluation=Evaluation(target="physician_visits", above=0, exclude=USE_OF_CARE),
+        evaluation=Task(target="physician_visits", above=0, exclude=USE_OF_CARE),
     )
 
 

@@ -27,7 +27,9 @@ PHASES = {
     "measure": "one noisy sum of pairs or features",
     "fit": "generator fitted to released sums",
     "train": "DP-SGD, encrypted sums",
+    "evaluate": "one noisy sum: how synthetic records do at every site",
     "release": "synthetic records and report",
+    "bundle": "files of the release, signatures, a first verification",
 }
 
 

@@ -1,4 +1,4 @@
-"""The phases of a run: enrol, keys, count, measure, fit, train. Checkpointed after every step.
+"""The phases of a run: enrol, keys, count, measure, fit, train, evaluate. Checkpointed after every step.
 
 Takes ``send(messages) -> replies``, so the whole protocol runs without Flower in a test.
 """
@@ -23,10 +23,10 @@ from common.events import emit
 from common.models.family import Family
 from common.models.pair import to_vector
 from common.phases import EveryStep
-from common.plan import COUNT_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
 from common.schema import ArraySchema, Schema
-from common.states import MeasureState
+from common.states import EvaluateState, MeasureState, StepState
 
 from . import adversary, watch
 from .aggregation import SecureSum
@@ -35,6 +35,7 @@ from .checkpoint import Checkpoint
 from .enrolment import enrol, make_keys
 from .measured import Measured, measured, trained_on
 from .opening import PendingSum
+from .release import shown_records
 from .released import released_grouping
 
 
@@ -64,6 +65,7 @@ class Coordinator:
             state.counts is not None,
             state.moments is not None,
             state.parameters is not None,
+            state.evaluation is not None,
         )
         return sum(done) + state.rounds_done
 
@@ -84,6 +86,8 @@ class Coordinator:
             self._fit()
         while state.rounds_done < self._plan.rounds:
             self._train(state.rounds_done + 1)
+        if self._plan.release.evaluate and state.evaluation is None:
+            self._evaluate()
         return state
 
     def _enrol(self) -> None:
@@ -146,6 +150,26 @@ class Coordinator:
         self._checkpoint.save()
         if watch.due(number, self._plan.rounds):
             self._look(train_step(number))
+
+    def _evaluate(self) -> None:
+        """How the records to be released do at the sites: of those that will lie in the release."""
+        with self._phase("evaluate"):
+            spent = self._spent(self._plan.rounds)
+            emit("evaluate", 0, 1, spent)
+            shown = EvaluateState(
+                rows=shown_records(self._plan, self._schema, self._checkpoint), judge=self._judge()
+            )
+            self._checkpoint.evaluation, _ = self._opened(EVALUATE_STEP, shown.to_bytes())
+            emit("evaluate", 1, 1, spent)
+        self._checkpoint.save()
+
+    def _judge(self) -> StepState | None:
+        """The networks that records entered, as training left them: sites attack the release with them."""
+        if not self._plan.rounds:
+            return None
+        assert self._checkpoint.parameters is not None
+        entered = self._checkpoint.parameters[self._family.free_count :]
+        return StepState.from_bytes(self.measured.step_state(entered), self._schema)
 
     def _step(self, number: int, train: EveryStep) -> None:
         """One step of D from a secure sum of gradients, and steps of G."""

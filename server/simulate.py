@@ -118,6 +118,8 @@ def _check_resumed(run: Run, before: Before | None) -> None:
 def _quality(drawn: Drawn, run: Run, config: SimulationConfig, scored: bool) -> dict[str, Any]:
     """What the synthetic records score."""
     generator, records = drawn.generator, drawn.records
+    if not run.plan.release.holdout:  # nobody to compare with
+        return {}
     if isinstance(generator, ReleasedGenerator):
         assert isinstance(records, pd.DataFrame)
         return table_quality(run, records, generator.grouping, config.evaluation)

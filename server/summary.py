@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from common.columns import CategoryColumn
+from common.columns import CategoryColumn, iso_date
+from common.modalities.described import constraints_of
 from common.schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 from common.terminal import output
 
@@ -32,7 +33,9 @@ def print_summary(outcome: Outcome) -> None:
         output.print(f"[yellow]{alarm['kind']}[/]{where}: {alarm['advice']}", highlight=False)
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
-        _files(r) + "  generator.safetensors   the conditional generator, described by generator.json\n"
+        _files(r)
+        + "  generator.onnx          the conditional generator for whoever samples; docs/sampling.md\n"
+        "  generator.safetensors   the same for whoever trains on, described by generator.json\n"
         "  sums.safetensors        the released sums, from which a later run may go on\n"
         "  report.json             all numbers; docs/report.md says what each means\n"
         f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
@@ -103,10 +106,13 @@ def print_schema(schema: Schema) -> None:
         if isinstance(column, CategoryColumn):
             values = ", ".join(map(str, column.categories))
         else:
-            values = f"{column.bounds[0]:g} … {column.bounds[1]:g} {column.unit}"
+            low, high = (iso_date(v) if column.kind == "date" else f"{v:g}" for v in column.bounds)
+            values = f"{low} … {high} {column.unit}"
         flags = ("yes" if flag else "" for flag in (column.missing, column.condition))
         table.add_row(column.name, column.kind, str(column.size), *flags, values)
     output.print(table)
+    for number, constraint in enumerate(constraints_of(schema), 1):
+        output.print(f"constraint {number}: {constraint}", markup=False, highlight=False)
 
 
 def _print_array_schema(schema: ArraySchema) -> None:

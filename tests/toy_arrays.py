@@ -9,7 +9,17 @@ from sklearn.datasets import load_digits
 
 from common.arrays import Arrays
 from common.columns import CategoryColumn
-from common.config import Data, Features, Federation, Model, Privacy, SimulationConfig, Sites, Training
+from common.config import (
+    Data,
+    Features,
+    Federation,
+    Model,
+    Privacy,
+    Release,
+    SimulationConfig,
+    Sites,
+    Training,
+)
 from common.schema import ArraySchema, Channel, ImageSchema, SignalSchema
 from common.simulation.prepare import Run, prepare
 
@@ -65,6 +75,7 @@ def config(**changes: object) -> SimulationConfig:
         privacy=Privacy(epsilon=10.0, delta=1e-5),
         model=Model(latent=8, generator_hidden=(32,), generator_width=32, discriminator_width=8),
         features=Features(coefficients=8, plain=40, windowed=20, fit_batch=16),
+        release=Release(evaluate_share=0.0),  # tests of the last sum ask for it
         training=Training(records_per_site=100, fit_steps=60, sample_rate=0.1, generator_steps=2),
     )
     return settings.model_copy(update=changes)

@@ -17,7 +17,7 @@ from rich.table import Table
 from ..array_generator import ReleasedArrays
 from ..arrays import Arrays
 from ..columns import CategoryColumn
-from ..config import Data, Federation, Privacy, SimulationConfig, Sites, Training
+from ..config import Data, Federation, Privacy, Release, SimulationConfig, Sites, Training
 from ..errors import ConfigError, DataError
 from ..evaluation.alarms import alarms
 from ..generator import ReleasedGenerator
@@ -28,11 +28,10 @@ from ..schema import ArraySchema, Channel, ImageSchema, SignalSchema
 from ..simulation.array_report import array_scores
 from ..simulation.holdings import ArrayHoldings
 from ..simulation.prepare import Run
-from ..simulation.split import assign, hold_out
+from ..simulation.split import assign
 from ..terminal import output
 from ..versions import versions
 
-_HOLDOUT = 1e-4  # a simulation keeps somebody out; the benchmark has a test set of its own
 _TEST = 0.2  # of signals without a test set
 _DRAWN = 20_000  # synthetic records that classifiers learn from
 _BOUNDS, _RATE = (-3.0, 3.0), 180.0  # public: millivolts and Hz of the light MIT-BIH beats
@@ -181,8 +180,7 @@ def _config(
     split = {"split": "iid"} if skew is None else {"split": "dirichlet", "column": label, "alpha": skew}
     sites = Sites.model_validate({"count": count, **split})
     random, index = np.random.default_rng(seed), ArrayHoldings(train, schema).index
-    held_out = hold_out(index, None, _HOLDOUT, random)
-    sizes = np.bincount(assign(index, None, sites, random)[1][~held_out], minlength=count)
+    sizes = np.bincount(assign(index, None, sites, random)[1], minlength=count)
     if sizes.min() == 0:
         raise ConfigError(
             f"with seed {seed} a site holds no record", hint="a larger --skew, or another --seed"
@@ -197,7 +195,8 @@ def _config(
         {
             "name": "bench",
             "seed": seed,
-            "data": Data(table="train", schema="schema", holdout=_HOLDOUT),
+            "data": Data(table="train", schema="schema"),
+            "release": Release(holdout=0.0, evaluate_share=0.0),  # it has a test set of its own
             "sites": sites,
             "federation": Federation(threshold=2 * min(count, 16) // 3 + 1, min_contributors=count),
             "privacy": Privacy(epsilon=epsilon, delta=delta),

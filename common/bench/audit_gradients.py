@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..columns import CategoryColumn
 from ..contributions import encoding
 from ..csprng import Csprng
+from ..holdout import Split
 from ..modalities.grouping import Grouping
 from ..modalities.layout import Layout
 from ..modalities.tabular import Codes
@@ -164,7 +165,10 @@ def _run(
     for number in range(1, plan.rounds + 1):
         step = train_step(number)
         work = task(step, plan)
-        updates = [work.run(records, schema, plan, state, receipt(step)).integers for records in sites]
+        updates = [
+            work.run(Split.trained_on(records), schema, plan, state, receipt(step)).integers
+            for records in sites
+        ]
         total = np.sum(updates, axis=0)
         released.append(encoding(step, schema, plan).sum_to_values(total, len(sites)))
     return released

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..columns import CategoryColumn
-from ..config import Data, Federation, Model, Privacy, SimulationConfig, Sites, Training
+from ..config import Data, Federation, Model, Privacy, Release, SimulationConfig, Sites, Training
 from ..plan import Plan
 from ..planning import make_plan, stand_in
 from ..privacy.accounting import epsilon
@@ -67,6 +67,7 @@ def base_plan(schema: TableSchema, schedule: Literal["moments", "every-step", "l
             rounds=0 if schedule == "moments" else 1,
             local_steps=1,
         ),
+        release=Release(holdout=0.0, evaluate_share=0.0),
     )
     return make_plan(config, schema, stand_in(config), run=uuid.uuid4().hex)
 

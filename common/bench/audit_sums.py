@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..contributions import NoisySum, encoding
 from ..csprng import Csprng
+from ..holdout import Split
 from ..modalities.grouping import Grouping
 from ..plan import COUNT_STEP, MEASURE_STEP, Plan
 from ..privacy import integer_noise
@@ -166,7 +167,7 @@ def _exact(build: Sums, schema: TableSchema, plan: Plan, seed: int, *, subject: 
                 whose = np.minimum(np.arange(len(codes)), _OTHERS)
                 records = build.records(*_fields(Records.of(codes, whose)))
                 for step, state in states.items():
-                    task(step, plan).run(records, schema, plan, state, receipt(step))
+                    task(step, plan).run(Split.trained_on(records), schema, plan, state, receipt(step))
                     world[step, site] = seen.pop()
             worlds.append(world)
     return worlds[0], worlds[1]

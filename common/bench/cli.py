@@ -188,6 +188,26 @@ def audit(
     print_result(result, as_json, lambda: None)
 
 
+@app.command()
+def gate(
+    records: Annotated[
+        int, typer.Option(min=300, help="Training, held-out and synthetic records, each.")
+    ] = 6000,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Gates of each case.")] = 5,
+    fresh: Annotated[int, typer.Option(min=1, max=10_000, help="Gates of fresh draws.")] = 20,
+    anonymeter: Annotated[
+        bool,
+        typer.Option("--anonymeter", help="Run it, too, on the first seed; FEDCGAN_ANONYMETER names it."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """The privacy gate on synthetic records with planted copies, which it must fail, and on fresh ones."""
+    from .gate import measure, print_table
+
+    result = measure(records, seeds, fresh, anonymeter)
+    print_result(result, as_json, lambda: print_table(result))
+
+
 def main() -> int:
     """Run the command line; returns the exit code."""
     return guarded(app)

@@ -12,15 +12,28 @@ from ..modalities.grouping import Grouping
 from ..modalities.layout import Layout
 from ..models.pair import Pair, to_vector
 from ..phases import EveryStep
-from ..plan import COUNT_STEP, MEASURE_STEP, Plan, train_step
+from ..plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, train_step
+from ..rehearsal import synthetic_rows
 from ..schema import Schema, TableSchema
-from ..states import ArrayRoundState, MeasureState, RoundState, StepState
+from ..states import ArrayRoundState, EvaluateState, MeasureState, RoundState, StepState
 
 
 def made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
     """One step of each kind, and a state it could start from."""
-    if isinstance(schema, TableSchema):
-        return _table_states(plan, schema)
+    found = _table_states(plan, schema) if isinstance(schema, TableSchema) else _array_states(plan, schema)
+    if (evaluate := plan.release.evaluate) is not None:
+        judge = _judge(plan, schema) if plan.rounds else None
+        rows = synthetic_rows(schema, evaluate.records)
+        found[EVALUATE_STEP] = EvaluateState(rows=rows, judge=judge).to_bytes()
+    return found
+
+
+def _judge(plan: Plan, schema: Schema) -> StepState:
+    grouping = _grouping(schema) if isinstance(schema, TableSchema) else None
+    return StepState(grouping=grouping, entered=to_vector(family_of(schema, plan).entered))
+
+
+def _array_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
     states = {MEASURE_STEP: b""}
     if isinstance(plan.train, EveryStep):
         entered = to_vector(family_of(schema, plan).entered)

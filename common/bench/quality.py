@@ -13,18 +13,17 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from ..config import Data, Federation, Privacy, SimulationConfig, Sites, Training
+from ..config import Data, Federation, Privacy, Release, SimulationConfig, Sites, Training
 from ..errors import ConfigError
 from ..evaluation.benchmark import Coder, scores, shuffled_columns
 from ..schema import Schema, TableSchema
 from ..simulation.prepare import Run
-from ..simulation.split import assign, hold_out
+from ..simulation.split import assign
 from ..tables import read_table
 from ..terminal import output
 from ..versions import versions
 from .central import synthesise
 
-_HOLDOUT = 1e-4  # a simulation keeps somebody out; the benchmark has a test table of its own
 _ROUNDS = {"moments": 0, "every-step": 200, "local": 5}
 
 
@@ -116,7 +115,8 @@ def _config(
     return SimulationConfig(
         name="bench",
         seed=seed,
-        data=Data(table="train", schema="schema", holdout=_HOLDOUT),
+        data=Data(table="train", schema="schema"),
+        release=Release(holdout=0.0, evaluate_share=0.0),  # it has a test table of its own
         sites=sites,
         federation=Federation(threshold=2 * min(count, 16) // 3 + 1, min_contributors=count),
         privacy=Privacy(epsilon=epsilon, delta=delta),
@@ -133,10 +133,9 @@ def _config(
 def _site_sizes(frame: pd.DataFrame, schema: TableSchema, sites: Sites, seed: int) -> np.ndarray:
     """As the simulation will split them: a benchmark may know, a federation declares a bound."""
     random = np.random.default_rng(seed)
-    held_out = hold_out(frame, schema.subject, _HOLDOUT, random)
     _, numbers = assign(frame, schema.subject, sites, random)
     units = frame[schema.subject] if schema.subject else pd.Series(np.arange(len(frame)))
-    mine = pd.DataFrame({"site": numbers, "unit": units.to_numpy()})[~held_out]
+    mine = pd.DataFrame({"site": numbers, "unit": units.to_numpy()})
     return np.bincount(mine.drop_duplicates()["site"], minlength=sites.count)
 
 

@@ -22,16 +22,15 @@ import tomli_w
 from rich.table import Table
 
 from ..columns import CategoryColumn, NumberColumn
-from ..config import Data, Federation, Model, Privacy, SimulationConfig, Sites, Training
+from ..config import Data, Federation, Model, Privacy, Release, SimulationConfig, Sites, Training
 from ..crypto.parameters import MOST_HOLDERS
 from ..errors import FedcganError, LedgerError
 from ..launch import APPLICATION
 from ..modalities.tabular import decode
 from ..plan import Plan
-from ..planning import make_plan, stand_in
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Ledger
-from ..rehearsal import made_up_records
+from ..rehearsal import synthetic_rows
 from ..schema import TableSchema
 from ..tables import write_table
 from ..terminal import output
@@ -111,7 +110,8 @@ def config(sites: int, schedule: Schedule) -> SimulationConfig:
     holders = min(sites, MOST_HOLDERS)
     return SimulationConfig(
         name="scale",
-        data=Data(table="scale.parquet", schema="scale.toml", holdout=_HOLDOUT),
+        data=Data(table="scale.parquet", schema="scale.toml"),
+        release=Release(holdout=_HOLDOUT, evaluate_share=0.0),
         sites=Sites(count=sites),
         federation=Federation(threshold=holders // 2 + 1),
         privacy=Privacy(epsilon=3.0, delta=1e-5),
@@ -128,9 +128,7 @@ def config(sites: int, schedule: Schedule) -> SimulationConfig:
 
 def _write_inputs(settings: SimulationConfig, folder: Path) -> None:
     """Configuration, schema and a table of made-up records, as a researcher would have them."""
-    plan = make_plan(settings, SCHEMA, stand_in(settings), "scale")
-    dealt = round(settings.sites.count * RECORDS / (1 - _HOLDOUT))
-    codes = made_up_records(plan.model_copy(update={"min_records": dealt}), SCHEMA).rows
+    codes = synthetic_rows(SCHEMA, round(settings.sites.count * RECORDS / (1 - _HOLDOUT)))
     write_table(decode(codes, SCHEMA, np.random.default_rng(0)), folder / settings.data.table)
     (folder / settings.data.schema_file).write_text(SCHEMA.to_toml(), "utf-8")
     content = settings.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)

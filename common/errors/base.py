@@ -41,10 +41,22 @@ class SchemaError(FedcganError):
     exit_code = 2
 
 
+class SchemaVersionError(SchemaError):
+    """A schema of another version of this program."""
+
+    code = "schema-version"
+
+
 class UnknownConditionError(ConfigError):
     """A condition or a value of it that the generator was not trained with."""
 
     code = "unknown-condition"
+
+
+class ImpossibleConditionError(ConfigError):
+    """Conditions that no record can satisfy, or so few that none was drawn."""
+
+    code = "impossible-condition"
 
 
 class MissingPackageError(ConfigError):
@@ -65,3 +77,10 @@ class InterruptedRunError(FedcganError):
 
     code = "interrupted"
     exit_code = 130
+
+
+class ExportError(FedcganError):
+    """A generator that cannot be written as ONNX, or whose ONNX form differs; nothing is written."""
+
+    code = "onnx-export"
+    exit_code = 6

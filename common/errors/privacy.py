@@ -40,3 +40,9 @@ class MixedUnitsError(PrivacyError):
     """The ledger's charges protect another unit than the one asked for; nothing was charged."""
 
     code = "unit-mixed"
+
+
+class NotShareableError(PrivacyError):
+    """A page to be shared would show what nothing was paid for."""
+
+    code = "not-shareable"

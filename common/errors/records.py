@@ -30,6 +30,12 @@ class MissingValueError(DataError):
     code = "data-missing"
 
 
+class ConstraintError(DataError):
+    """A record in which something the schema says of several columns does not hold."""
+
+    code = "data-constraint"
+
+
 class UnreadableFileError(DataError):
     """A file of records that is damaged, cut off or of another format."""
 

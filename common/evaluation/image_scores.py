@@ -21,6 +21,7 @@ from ..arrays import Arrays
 from ..errors import TooFewRecordsError
 from . import classifiers
 from .classifiers import REFERENCE, SMALL_EPOCHS, STRONG_EPOCHS, Classifier
+from .kernel_distance import kernel_distance
 
 Values = NDArray[Any]
 
@@ -225,8 +226,12 @@ def _compared(synthetic: Arrays, train: Arrays, test: Arrays, seed: int, referen
     found: dict[str, Any] = {"feature_net": classifiers.weights_hash(network), "records_distances": count}
     for ending, side in (("", drawn(synthetic, count, seed)), ("_real", drawn(test, count, seed))):
         other = classifiers.penultimate(network, side.values) / spread
+        kernel = kernel_distance(features / spread, other)
         scores = {
             "domain_fid": domain_fid(features / spread, other),
+            "kid": kernel.value,
+            "kid_low": kernel.low,
+            "kid_high": kernel.high,
             "inception_like": inception_like(classifiers.probabilities(network, side.values)),
             "sliced_wasserstein": sliced_wasserstein(real.values, side.values, seed=seed),
             **prdc(features / spread, other),

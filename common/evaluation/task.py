@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import CategoryColumn, NumberColumn
-from ..config import Evaluation
 from ..errors import ConfigError
+from ..release_terms import Task
 from ..schema import TableSchema
 
 
-def check_task(schema: TableSchema, task: Evaluation) -> tuple[int, list[int], NDArray[np.bool_]]:
+def check_task(schema: TableSchema, task: Task) -> tuple[int, list[int], NDArray[np.bool_]]:
     """The target's position, the inputs' positions, and which codes of the target are positive.
 
     Raises ConfigError if a column or value does not exist, no input is left, or a bin is cut in two.
@@ -33,7 +33,7 @@ def check_task(schema: TableSchema, task: Evaluation) -> tuple[int, list[int], N
     return position, inputs, positive
 
 
-def _category(column: CategoryColumn, task: Evaluation) -> int:
+def _category(column: CategoryColumn, task: Task) -> int:
     values = [str(value) for value in column.categories]
     if task.equals not in values:
         raise ConfigError(
@@ -43,7 +43,7 @@ def _category(column: CategoryColumn, task: Evaluation) -> int:
     return values.index(task.equals)
 
 
-def _above(column: NumberColumn, task: Evaluation) -> list[bool]:
+def _above(column: NumberColumn, task: Task) -> list[bool]:
     """For atoms, then bins: whether all their values are above the threshold."""
     if task.above is None:
         raise ConfigError(f"evaluation: {column.name} is a number, give 'above'")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from ..config import Evaluation
 from ..modalities.tabular import Codes
+from ..release_terms import Task
 from ..schema import TableSchema
 from .task import check_task
 
 
-def auc(train: Codes, test: Codes, schema: TableSchema, task: Evaluation) -> float | None:
+def auc(train: Codes, test: Codes, schema: TableSchema, task: Task) -> float | None:
     """AUC on ``test`` of gradient boosting fitted to ``train``.
 
     0.5 if ``train`` has one class only, None if ``test`` has: then it is not defined.

@@ -65,6 +65,10 @@ class ArrayLayout:
         flat = arrays.values.reshape(len(arrays), self.values)
         return np.concatenate([flat, arrays.labels[:, None].astype(flat.dtype)], axis=1)
 
+    def to_arrays(self, rows: NDArray[Any]) -> Arrays:
+        """Inverse of ``to_rows``."""
+        return Arrays(rows[:, : self.values].reshape(len(rows), *self.shape), self.labels(rows))
+
     def scaled(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Values between -1 and 1: float32[records, values]."""
         middle, half = self._scale

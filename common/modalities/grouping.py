@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..columns import CategoryColumn, Column
 from ..errors import MalformedMessageError
+from ..sampler.drawing import spread
 from ..schema import TableSchema
 from .tabular import Codes
 
@@ -87,27 +88,9 @@ class Grouping:
         """The inverse: the rows of a group are spread evenly over its codes by their shares."""
         codes = np.empty_like(grouped)
         for position, (start, size) in enumerate(zip(_offsets(schema), schema.sizes, strict=True)):
-            part = self.groups[start : start + size]
-            order = np.argsort(part, kind="stable")
-            shares = self.shares[start : start + size][order]
-            ends = np.cumsum(shares)  # of the groups used, the g-th spans (g, g + 1]
-            rank = np.searchsorted(np.unique(part), grouped[:, position])
-            place = np.searchsorted(ends, rank + evenly(rank, random) * (1 - 1e-9) + 1e-12)
-            codes[:, position] = order[np.minimum(place, size - 1)]
+            part = slice(start, start + size)
+            codes[:, position] = spread(self.groups[part], self.shares[part], grouped[:, position], random)
         return codes
-
-
-def evenly(groups: NDArray[np.int64], random: np.random.Generator) -> Array:
-    """A number in [0, 1) for each row, spread evenly over the rows of a group: float64[rows].
-
-    One draw in each of as many equal intervals as the group has rows (McKay, Beckman, Conover 1979).
-    """
-    order = np.lexsort((random.random(len(groups)), groups))
-    counts = np.bincount(groups) if len(groups) else np.zeros(1, np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    rank = np.empty(len(groups))
-    rank[order] = np.arange(len(groups)) - starts[groups[order]]
-    return np.asarray((rank + random.random(len(groups))) / counts[groups])
 
 
 def _offsets(schema: TableSchema) -> NDArray[np.int64]:

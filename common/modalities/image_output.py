@@ -18,20 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from ..arrays import SOURCE_TYPE
 from ..durable import sync_folder, write_whole
 from ..errors import StorageError, UnreadableFileError
+from ..sampler.provenance import PNG_TEXTS, XMP, XMP_KEY
 from ..schema import ImageSchema
 from .image_files import folder_name, npz_array
-
-_OURS = {"Software": "fedcgan", "Synthetic": "true"}
-_XMP_KEY = "XML:com.adobe.xmp"
-_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
-    f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>"
-    "</rdf:Description></rdf:RDF></x:xmpmeta>"
-    '<?xpacket end="w"?>'
-)
 
 
 def mark(facts: dict[str, str]) -> PngInfo:
@@ -40,9 +29,9 @@ def mark(facts: dict[str, str]) -> PngInfo:
     facts: by keywords of 1 to 79 Latin characters; ours cannot be replaced
     """
     info = PngInfo()
-    for key, value in {**facts, **_OURS}.items():
+    for key, value in {**facts, **PNG_TEXTS}.items():
         info.add_text(key, value)
-    info.add_itxt(_XMP_KEY, _XMP)
+    info.add_itxt(XMP_KEY, XMP)
     return info
 
 
@@ -121,7 +110,7 @@ def write_npz(
     images: uint8[records, channels, height, width]; labels: codes int64[records]
     Whole or not at all; ``read_images`` reads it. Raises StorageError.
     """
-    lines = {**facts, **_OURS, "DigitalSourceType": SOURCE_TYPE}
+    lines = {**facts, **PNG_TEXTS, "DigitalSourceType": SOURCE_TYPE}
 
     def save(temporary: Path) -> None:
         with temporary.open("wb") as file:  # given a name, numpy would add a suffix to it
@@ -145,7 +134,7 @@ def is_marked(path: Path) -> bool:
                 lines = set(npz_array(path, archive, "synthetic").ravel().astype(str).tolist())
             return {"Synthetic=true", f"DigitalSourceType={SOURCE_TYPE}"} <= lines
         with Image.open(path, formats=["PNG"]) as image:
-            return image.info.get("Synthetic") == "true" and SOURCE_TYPE in image.info.get(_XMP_KEY, "")
+            return image.info.get("Synthetic") == "true" and SOURCE_TYPE in image.info.get(XMP_KEY, "")
     except UnreadableFileError:
         raise
     except Exception as error:  # as when images are read, their decoders' errors come through

@@ -5,13 +5,17 @@ A record is one code a column: ``int64[records, columns]``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..columns import CategoryColumn, NumberColumn
-from ..errors import ColumnError, MissingValueError, ValueNotAllowedError
+from ..columns import ISO_DATE, CategoryColumn, NumberColumn, iso_date
+from ..errors import ColumnError, ConstraintError, MissingValueError, ValueNotAllowedError
+from ..sampler.columns import Category, Column, Values
 from ..schema import TableSchema
+from .described import constraints_of, described
 
 Codes = NDArray[np.int64]
 
@@ -19,7 +23,8 @@ Codes = NDArray[np.int64]
 def encode(frame: pd.DataFrame, schema: TableSchema) -> Codes:
     """Codes of a table, ``int64[records, columns]``. Extra columns are refused, order is free.
 
-    Raises ColumnError, MissingValueError or ValueNotAllowedError naming row and column, never a value.
+    Raises ColumnError, MissingValueError, ValueNotAllowedError or ConstraintError naming row and column (or
+    constraint), never a value.
     """
     missing = [name for name in schema.names if name not in frame.columns]
     extra = [str(name) for name in frame.columns if name not in {*schema.names, schema.subject}]
@@ -32,7 +37,35 @@ def encode(frame: pd.DataFrame, schema: TableSchema) -> Codes:
     codes = np.empty((len(frame), len(schema.columns)), np.int64)
     for position, column in enumerate(schema.columns):
         codes[:, position] = _encode_column(frame[column.name], column)
+    _check_constraints(frame, codes, schema)
     return codes
+
+
+def _check_constraints(frame: pd.DataFrame, codes: Codes, schema: TableSchema) -> None:
+    constraints = constraints_of(schema)
+    used = {name for constraint in constraints for name in constraint.columns}
+    values = {
+        column.name: _values(frame[column.name], codes[:, position], column)
+        for position, column in enumerate(schema.columns)
+        if column.name in used
+    }
+    for number, constraint in enumerate(constraints, 1):
+        wrong = ~constraint.holds(values)
+        if wrong.any():
+            raise ConstraintError(
+                f"row {_row(wrong)}: constraint {number} of the schema ({constraint}) does not hold "
+                f"({int(wrong.sum())} such rows)",
+                hint="repair the record, or agree on a schema without this constraint",
+            )
+
+
+def _values(series: pd.Series, codes: Codes, column: CategoryColumn | NumberColumn) -> Values:
+    """What constraints compare: of numbers, steps of their decimals."""
+    absent = series.isna().to_numpy()
+    if isinstance(column, CategoryColumn):
+        return Values(codes, absent)
+    numbers = np.where(absent, 0.0, _numbers(series, column))
+    return Values(np.rint(numbers * 10**column.decimals).astype(np.int64), absent)
 
 
 def _encode_column(series: pd.Series, column: CategoryColumn | NumberColumn) -> Codes:
@@ -65,7 +98,7 @@ def _category_codes(series: pd.Series, column: CategoryColumn) -> Codes:
 
 
 def _number_codes(series: pd.Series, column: NumberColumn, absent: NDArray[np.bool_]) -> Codes:
-    values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = _numbers(series, column)
     low, high = column.bounds
     codes = np.searchsorted(column.borders, values, side="right") + len(column.atoms)
     for code, atom in enumerate(column.atoms):
@@ -76,6 +109,18 @@ def _number_codes(series: pd.Series, column: NumberColumn, absent: NDArray[np.bo
     return np.where(inside | absent, codes, -1)
 
 
+def _numbers(series: pd.Series, column: NumberColumn) -> NDArray[np.float64]:
+    """Numbers, or days of dates; NaN for what is neither: float64[records]."""
+    if column.kind == "number":
+        return pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if not pd.api.types.is_datetime64_dtype(series):
+        text = series.astype("str")
+        series = pd.to_datetime(text.where(text.str.fullmatch(ISO_DATE)), format="%Y-%m-%d", errors="coerce")
+    days = series.to_numpy("datetime64[us]")
+    found = days.astype("datetime64[D]").astype(np.float64)  # floored, so that a time of day is seen
+    return np.where(np.isnat(days) | (days != days.astype("datetime64[D]")), np.nan, found)
+
+
 def _row(flags: NDArray[np.bool_]) -> int:
     """The first flagged row, counted from 1 without the header."""
     return int(flags.argmax()) + 1
@@ -84,6 +129,8 @@ def _row(flags: NDArray[np.bool_]) -> int:
 def _allowed(column: CategoryColumn | NumberColumn) -> str:
     if isinstance(column, CategoryColumn):
         return ", ".join(str(value) for value in column.categories)
+    if column.kind == "date":
+        return f"ISO dates from {iso_date(column.bounds[0])} to {iso_date(column.bounds[1])}"
     number = "integers" if column.decimals == 0 else "numbers"
     return f"{number} from {column.bounds[0]:g} to {column.bounds[1]:g} {column.unit}".rstrip()
 
@@ -91,47 +138,26 @@ def _allowed(column: CategoryColumn | NumberColumn) -> str:
 def decode(codes: Codes, schema: TableSchema, random: np.random.Generator) -> pd.DataFrame:
     """A table from codes: same columns, order, dtypes and decimals as the schema declares.
 
-    Values inside a bin are drawn uniformly (or log-uniformly, by the column's scale). The codes are
-    synthetic, so a seeded generator may be used.
+    Values inside a bin are drawn uniformly (or log-uniformly, by the column's scale); dates become ISO text.
+    Constraints are not looked at. The codes are synthetic, so a seeded generator may be used.
     """
-    columns = {
-        column.name: _decode_column(codes[:, position], column, random)
-        for position, column in enumerate(schema.columns)
-    }
-    return pd.DataFrame(columns)
+    columns = [described(column) for column in schema.columns]
+    return to_frame(
+        {column.name: column.draw(codes[:, j], random) for j, column in enumerate(columns)}, columns
+    )
 
 
-def _decode_column(
-    codes: Codes, column: CategoryColumn | NumberColumn, random: np.random.Generator
-) -> pd.Series:
-    absent = codes == column.size - 1 if column.missing else np.zeros(len(codes), bool)
-    if isinstance(column, CategoryColumn):
-        table = pd.Series([*column.categories, *([None] if column.missing else [])], dtype=object)
-        drawn = table.to_numpy()[codes]
-        whole = isinstance(column.categories[0], int)
-        return pd.Series(drawn, dtype=("Int64" if absent.any() else "int64") if whole else "str")
-    values = _draw_numbers(codes, column, random)
-    if column.decimals == 0:
-        series = pd.Series(values.astype(np.int64))
-        return series.astype("Int64").mask(absent) if absent.any() else series
-    return pd.Series(np.where(absent, np.nan, values))
+def to_frame(values: Mapping[str, Values], columns: Sequence[Column]) -> pd.DataFrame:
+    """Drawn values as a table: text, int64 (Int64 where one is missing) and float64."""
+    return pd.DataFrame({column.name: _series(values[column.name], column) for column in columns})
 
 
-def _draw_numbers(codes: Codes, column: NumberColumn, random: np.random.Generator) -> NDArray[np.float64]:
-    step = 10.0**-column.decimals
-    low, high = column.bounds
-    starts = np.array([low, *column.borders])
-    ends = np.array([*column.borders, high + step])  # the last bin includes the upper bound
-    bins = np.clip(codes - len(column.atoms), 0, len(starts) - 1)
-    position = random.random(len(codes))
-    start, width = starts[bins], ends[bins] - starts[bins]
-    values = start + position * width
-    if column.scale == "log":
-        above = start > 0  # a bin that starts at zero has no logarithm; it stays uniform
-        values[above] = start[above] * (1 + width[above] / start[above]) ** position[above]
-    values = np.floor(np.round(values / step, 6)) * step
-    values = np.round(np.clip(values, start, np.maximum(start + width - step, start)), column.decimals)
-    values[np.isin(values, column.atoms)] += step  # an atom has a code of its own, a bin never draws it
-    atoms = codes < len(column.atoms)
-    values[atoms] = np.array([*column.atoms, 0.0])[codes[atoms]]
-    return np.asarray(np.round(values, column.decimals))
+def _series(values: Values, column: Column) -> pd.Series:
+    plain, absent = column.plain(values), values.absent.any()
+    if isinstance(column, Category):
+        text = isinstance(column.categories[0], str)
+    else:
+        text = column.date
+        if column.decimals:
+            return pd.Series(plain.astype(np.float64))
+    return pd.Series(plain, dtype="str" if text else "Int64" if absent else "int64")

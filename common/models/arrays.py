@@ -29,15 +29,14 @@ class ConvolutionalGenerator(ArrayGenerator):
     def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
         super().__init__(model)
         width = model.generator_width
-        self._shape = layout.shape
-        self._sizes = sizes(layout)
-        first = self._sizes[0]
-        self._start = (width, *first)
+        self.sizes = sizes(layout)
+        first = self.sizes[0]
+        self.start = (width, *first)
         self.project = nn.Linear(model.latent, width * math.prod(first))
         self.label = nn.Linear(layout.classes, math.prod(first))
         convolution = nn.Conv2d if len(first) == 2 else nn.Conv1d
         kernel = 3 if len(first) == 2 else 9
-        channels = [max(16, width >> i) for i in range(len(self._sizes))]
+        channels = [max(16, width >> i) for i in range(len(self.sizes))]
         inputs = [width + 1, *channels[1:]]
         self.stages = nn.ModuleList(
             convolution(a, b, kernel, padding="same") for a, b in zip(inputs, channels[1:], strict=False)
@@ -46,10 +45,10 @@ class ConvolutionalGenerator(ArrayGenerator):
 
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Values [B, V]."""
-        activation = leaky_relu(self.project(noise), _SLOPE).view(-1, *self._start)
-        label = self.label(conditions).view(-1, 1, *self._start[1:])
+        activation = leaky_relu(self.project(noise), _SLOPE).view(-1, *self.start)
+        label = self.label(conditions).view(-1, 1, *self.start[1:])
         activation = torch.cat([activation, label], dim=1)
-        for stage, size in zip(self.stages, self._sizes[1:], strict=True):
+        for stage, size in zip(self.stages, self.sizes[1:], strict=True):
             activation = leaky_relu(stage(interpolate(activation, size)), _SLOPE)
         values: Tensor = torch.tanh(self.output(activation))
         return values.flatten(1)

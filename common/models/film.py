@@ -57,12 +57,12 @@ class ImageFilm(ArrayGenerator):
     def __init__(self, layout: ArrayLayout, model: ArrayModel) -> None:
         super().__init__(model)
         low = lowest(layout, model.coefficients)
-        self._shape = layout.shape
-        self._plane = (layout.shape[0], *(min(PLANE, side) for side in layout.shape[1:]))
+        self.shape = layout.shape
+        self.plane = (layout.shape[0], *(min(PLANE, side) for side in layout.shape[1:]))
         self.register_buffer("_inverse", low.inverse.float(), persistent=False)
         self.mean = nn.Linear(layout.classes, len(low.degree), bias=False)
         self.factor = nn.Linear(layout.classes * model.latent, len(low.degree), bias=False)
-        self.trunk = FilmTrunk(model.latent, model.generator_hidden, layout.classes, math.prod(self._plane))
+        self.trunk = FilmTrunk(model.latent, model.generator_hidden, layout.classes, math.prod(self.plane))
         _zero(self.mean)
         _zero(self.factor)
 
@@ -84,9 +84,9 @@ class ImageFilm(ArrayGenerator):
         """Values [B, V]."""
         beside = (conditions[:, :, None] * noise[:, None, :]).flatten(1)
         smooth = (self.mean(conditions) + self.factor(beside)) @ self.get_buffer("_inverse").to(noise)
-        rest = self.trunk(noise, conditions).view(-1, *self._plane)
-        if self._plane != self._shape:
-            rest = interpolate(rest, self._shape[1:], mode="bilinear", align_corners=False)
+        rest = self.trunk(noise, conditions).view(-1, *self.plane)
+        if self.plane != self.shape:
+            rest = interpolate(rest, self.shape[1:], mode="bilinear", align_corners=False)
         return torch.tanh(smooth - 1 + 2 * rest.flatten(1))
 
 

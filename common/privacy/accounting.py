@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,12 @@ _PRECISION = 1e-4  # of a calibrated noise multiplier, relative
 def epsilon(mechanisms: Iterable[Mechanism], delta: float) -> float:
     """The epsilon of everything in ``mechanisms`` together; 0 for nothing."""
     return _epsilon(_merged(mechanisms), delta)
+
+
+def deltas(mechanisms: Iterable[Mechanism], epsilons: Sequence[float]) -> list[float]:
+    """The delta at each epsilon >= 0 of everything together: its whole privacy profile; 0 for nothing."""
+    merged = _merged(mechanisms)
+    return list(_composed(merged).get_delta_for_epsilon(list(epsilons))) if merged else [0.0] * len(epsilons)
 
 
 def calibrate(spend: Callable[[float], list[Mechanism]], target: float, delta: float) -> float:
@@ -154,13 +160,16 @@ def _dominating(mechanisms: tuple[Mechanism, ...], parts: int, multiple: int) ->
 
 @cache
 def _epsilon(mechanisms: tuple[Mechanism, ...], delta: float) -> float:
-    if not mechanisms:
-        return 0.0
+    return float(_composed(mechanisms).get_epsilon_for_delta(delta)) if mechanisms else 0.0
+
+
+def _composed(mechanisms: tuple[Mechanism, ...]) -> PrivacyLossDistribution:
+    """The privacy loss of all of at least one. Raises PrivacyTargetError if it is too much to compute."""
     grid = _grid(mechanisms)
     if _points(mechanisms, grid) > _MOST_POINTS:
         raise PrivacyTargetError("this much privacy loss is not computed: it protects nobody")
     losses = [_loss(mechanism, grid) for mechanism in mechanisms]
-    return float(reduce(lambda one, other: one.compose(other), losses).get_epsilon_for_delta(delta))
+    return reduce(lambda one, other: one.compose(other), losses)
 
 
 def _loss(mechanism: Mechanism, grid: float) -> PrivacyLossDistribution:

@@ -17,13 +17,14 @@ import tomli_w
 from .. import earlier
 from ..earlier import Earlier
 from ..errors import ConfigError, StorageError
+from ..holdout import KEY_FILE
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Ledger
 from ..release_files import SUMS
 from ..schema import Schema
 
-_KEPT = ("identity.key", "ledger.jsonl", "ledger.head")
+_KEPT = ("identity.key", KEY_FILE, "ledger.jsonl", "ledger.head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,6 @@ class Before:
         changed = {**policy, "records": new.name, **self._cap(folder, policy, plan)}
         (folder / "policy.toml").write_text(tomli_w.dumps(changed), "utf-8")
         return new
-
-    def carry_holdout(self, folder: Path, suffix: str) -> Path:
-        """Records held out earlier. Returns the file for those held out now."""
-        found = sorted(self.folder.glob(f"holdout*{suffix}"))
-        for path in found:
-            shutil.copy2(path, folder)
-        return folder / f"holdout-{len(found) + 1}{suffix}"
 
     @staticmethod
     def _cap(folder: Path, policy: dict[str, Any], plan: Plan) -> dict[str, float]:

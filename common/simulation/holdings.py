@@ -33,7 +33,7 @@ class Holdings(Protocol):
     def suffix(self) -> str:
         """Of the file in which a site keeps its records."""
 
-    def check(self, config: SimulationConfig, held_out: Mask, known: int | None) -> None:
+    def check(self, config: SimulationConfig, known: int | None) -> None:
         """Raise DataError's kinds or ConfigError if a run on these records cannot work.
 
         known: in a continued run, how many values of a label were summed earlier and may be absent now
@@ -53,12 +53,12 @@ class TableHoldings:
 
     suffix = ".parquet"
 
-    def check(self, config: SimulationConfig, held_out: Mask, known: int | None) -> None:
+    def check(self, config: SimulationConfig, known: int | None) -> None:
         """Refuse what does not fit the schema, conditions without a record, and tasks that do not exist.
 
         Any condition may be without a new record in a continued run.
         """
-        codes = encode(self._own(), self.schema)[~held_out]
+        codes = encode(self._own(), self.schema)
         for position, column in enumerate(self.schema.columns):
             if column.condition and known is None:
                 _refuse_empty(codes[:, position], column.name, column.categories)
@@ -94,12 +94,12 @@ class ArrayHoldings:
             columns[self.schema.subject] = self.arrays.subjects
         return pd.DataFrame(columns)
 
-    def check(self, config: SimulationConfig, held_out: Mask, known: int | None) -> None:
+    def check(self, config: SimulationConfig, known: int | None) -> None:
         """Refuse classes without a record, and tasks: what is asked of arrays is their label."""
         if config.evaluation is not None:
             raise ConfigError("evaluation: images and signals are judged by their label; leave it out")
         label, first = self.schema.label, known or 0
-        codes = self.arrays.labels[~held_out]
+        codes = self.arrays.labels
         if first < label.size:
             _refuse_empty(codes[codes >= first] - first, label.name, label.categories[first:])
 

@@ -1,15 +1,16 @@
 """Make a run folder: split the records, set up each site's own folder, write the plan, approve it.
 
-run/plan.json  schema.toml  holdout*          for the researcher who simulates
+run/plan.json  schema.toml                    for the researcher who simulates
 run/sites/NAME/                               what a site would keep on its own machine
 run/coordinator/                              what the coordinator would keep
 """
 
 from __future__ import annotations
 
+import base64
 import shutil
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,14 +22,17 @@ import tomli_w
 from ..arrays import Arrays
 from ..config import SimulationConfig
 from ..crypto.identity import Identity
+from ..crypto.secret_file import write_secret
 from ..errors import ConfigError, StorageError
+from ..holdout import KEY_FILE, held_out, site_key
 from ..modalities.array_files import read_arrays
 from ..plan import Party, Plan
 from ..planning import federation_of, make_plan, stand_in
-from ..schema import ArraySchema, Schema
+from ..schema import ArraySchema, Schema, TableSchema
+from ..tables import read_table
 from .carried import Before
 from .holdings import Holdings, Mask, holdings_of
-from .split import assign, hold_out
+from .split import assign
 
 COORDINATOR = "coordinator"
 
@@ -58,31 +62,41 @@ class Run:
             )
         return cls(folder, plan, Schema.load(folder / "schema.toml"))
 
-    def holdout(self) -> pd.DataFrame:
-        """The held-out records of a table."""
-        return pd.concat(
-            map(pd.read_parquet, sorted(self.folder.glob("holdout*.parquet"))), ignore_index=True
-        )
-
-    def training(self) -> pd.DataFrame:
-        """All sites' records of a table together, of earlier runs too: only a simulation can look at them."""
-        return pd.concat(map(pd.read_parquet, self._records(".parquet")), ignore_index=True)
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """All sites' training records of a table together, of earlier runs too, and those held out."""
+        schema = self.schema
+        sides: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
+        assert isinstance(schema, TableSchema)
+        for path, key in self._records(".parquet"):
+            frame = read_table(path, schema)
+            subjects = frame[schema.subject].astype(str).to_numpy() if schema.subject else None
+            held = held_out(subjects, len(frame), self.plan.release.holdout, key, path.name)
+            sides[0].append(frame[~held])
+            sides[1].append(frame[held])
+        training, kept = (pd.concat(parts, ignore_index=True) for parts in sides)
+        return training, kept
 
     def arrays(self) -> tuple[Arrays, Arrays]:
-        """All sites' images or signals together, and the held-out ones."""
-        return self._arrays(self._records(".npz")), self._arrays(sorted(self.folder.glob("holdout*.npz")))
-
-    def _arrays(self, paths: Iterable[Path]) -> Arrays:
+        """The same of images or signals."""
+        sides: tuple[list[Arrays], list[Arrays]] = ([], [])
         assert isinstance(self.schema, ArraySchema)
-        parts = [read_arrays(path, self.schema) for path in paths]
-        return Arrays(
-            np.concatenate([part.values for part in parts]), np.concatenate([part.labels for part in parts])
+        for path, key in self._records(".npz"):
+            found = read_arrays(path, self.schema)
+            held = held_out(found.subjects, len(found), self.plan.release.holdout, key, path.name)
+            sides[0].append(found.take(~held))
+            sides[1].append(found.take(held))
+        training, kept = (
+            Arrays(np.concatenate([p.values for p in parts]), np.concatenate([p.labels for p in parts]))
+            for parts in sides
         )
+        return training, kept
 
-    def _records(self, suffix: str) -> list[Path]:
-        """All sites' files of records, those of continued runs included."""
-        sites = (self.folder / "sites" / name for name in self.plan.federation.names)
-        return [path for site in sites for path in sorted(site.glob(f"records*{suffix}"))]
+    def _records(self, suffix: str) -> Iterator[tuple[Path, str]]:
+        """All sites' files of records, those of continued runs included, and each site's secret."""
+        for name in self.plan.federation.names:
+            site = self.folder / "sites" / name
+            for path in sorted(site.glob(f"records*{suffix}")):
+                yield path, site_key(site)
 
 
 def prepare(
@@ -98,11 +112,10 @@ def prepare(
     """
     random = np.random.default_rng(config.seed)
     holdings = holdings_of(data, schema, config)
-    held_out = hold_out(holdings.index, schema.subject, config.data.holdout, random)
     names, numbers = assign(holdings.index, schema.subject, config.sites, random)
     if before is not None:
         before.check(schema, names)
-    holdings.check(config, held_out, before.earlier.classes if before else None)
+    holdings.check(config, before.earlier.classes if before else None)
     # made before anything is removed: an impossible plan destroys nothing
     name = f"{config.name}-{uuid.uuid4().hex[:12]}"
     draft = make_plan(config, schema, stand_in(config), name, before.earlier.continues if before else None)
@@ -113,7 +126,7 @@ def prepare(
     if before is not None:
         before.carry_coordinator(folder / COORDINATOR)
     parties = [
-        _make_site(folder / "sites" / name, holdings, (numbers == i) & ~held_out, draft, before)
+        _make_site(folder / "sites" / name, holdings, numbers == i, draft, before, random)
         for i, name in enumerate(names)
     ]
     identity = Identity.load_or_create(folder / COORDINATOR / "identity.key")
@@ -121,8 +134,6 @@ def prepare(
     plan = draft.model_copy(update={"federation": federation})
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
     (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
-    held = f"holdout{holdings.suffix}"
-    holdings.write(held_out, before.carry_holdout(folder, holdings.suffix) if before else folder / held)
     approve = _site_function("approve")
     for name in names:
         approve(folder / "sites" / name, plan)
@@ -130,7 +141,14 @@ def prepare(
     return Run(folder, plan, schema)
 
 
-def _make_site(folder: Path, holdings: Holdings, mine: Mask, plan: Plan, before: Before | None) -> Party:
+def _make_site(
+    folder: Path,
+    holdings: Holdings,
+    mine: Mask,
+    plan: Plan,
+    before: Before | None,
+    random: np.random.Generator,
+) -> Party:
     if before is not None:
         records = before.carry_site(folder, holdings.suffix, plan)
     else:
@@ -143,6 +161,8 @@ def _make_site(folder: Path, holdings: Holdings, mine: Mask, plan: Plan, before:
             "delta": plan.privacy.delta,
         }
         (folder / "policy.toml").write_text(tomli_w.dumps(policy), "utf-8")
+        seeded = base64.b64encode(random.bytes(12))  # a simulation is repeatable; a site draws its own
+        write_secret(folder / KEY_FILE, seeded)
     holdings.write(mine, records)
     public: str = _site_function("found")(folder)
     return Party(name=folder.name, identity=public)

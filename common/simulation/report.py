@@ -6,23 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from ..config import Evaluation
 from ..evaluation.fidelity import distances
 from ..evaluation.utility import auc
 from ..modalities.grouping import Grouping
 from ..modalities.tabular import encode
+from ..release_terms import Task
 from ..report import rounded
 from ..schema import TableSchema
 from .prepare import Run
 
 
 def table_quality(
-    run: Run, synthetic: pd.DataFrame, grouping: Grouping, evaluation: Evaluation | None
+    run: Run, synthetic: pd.DataFrame, grouping: Grouping, evaluation: Task | None
 ) -> dict[str, Any]:
     """Distances to held-out records and a classifier's task, beside what real records score."""
     schema = run.schema
     assert isinstance(schema, TableSchema)
-    real, held_out = encode(run.training(), schema), encode(run.holdout(), schema)
+    real, held_out = (encode(side, schema) for side in run.tables())
     made = encode(synthetic, schema)
     drawn, seen, unseen = (grouping.to_groups(codes, schema) for codes in (made, real, held_out))
     on_held_out = distances(drawn, unseen, schema.groups)

@@ -1,4 +1,4 @@
-"""Who holds which record in a simulated federation, and who is held out: by subject, never by row."""
+"""Who holds which record in a simulated federation: by subject, never by row."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ from ..errors import ConfigError, TooFewRecordsError
 Indices = NDArray[np.int64]
 
 _FOLDER_NAME = re.compile(r"site-[A-Za-z0-9_-]{1,50}")
-
-
-def hold_out(
-    frame: pd.DataFrame, subject: str | None, share: float, random: np.random.Generator
-) -> NDArray[np.bool_]:
-    """True for the rows of about ``share`` of the subjects."""
-    groups = _subjects(frame, subject)
-    people = random.permutation(groups.max() + 1)
-    chosen = people[: max(1, round(share * len(people)))]
-    return np.isin(groups, chosen)
 
 
 def assign(

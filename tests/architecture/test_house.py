@@ -44,6 +44,18 @@ def test_every_package_says_what_it_is():
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
 
 
+def test_the_sampler_needs_nothing_of_the_program_it_comes_from():
+    allowed = {"numpy", "onnxruntime", "pyarrow", "PIL", *sys.stdlib_module_names}
+    for path in (ROOT / "common" / "sampler").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1, path
+                assert (path.parent / f"{node.module}.py").is_file(), path
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+                assert {str(name).split(".")[0] for name in names} <= allowed, path
+
+
 def test_no_pickle_no_print_no_seeded_noise():
     forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     for path in SOURCES:
@@ -91,7 +103,7 @@ def test_error_codes_are_stable_and_different():
         pending += kind.__subclasses__()
     codes = [kind.code for kind in kinds]
     assert len(set(codes)) == len(codes)
-    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7, 130}
+    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7, 8, 130}
     documented = (ROOT / "docs" / "errors.md").read_text()
     assert all(f"`{code}`" in documented for code in codes)
 

@@ -53,6 +53,9 @@ def test_the_wheel_runs_and_holds_only_the_product(source, tmp_path):
         "common",
     }
     assert "fedcgan/common/schemas/randhie.toml" in names
+    templates = {f"fedcgan/{p.relative_to(source)}" for p in (source / "common/evidence/templates").iterdir()}
+    assert {"fedcgan/common/evidence/templates/report.html.j2"} <= templates <= set(names)
+    assert "fedcgan/common/evidence/templates/DP_STATEMENT.md.j2" in names
     for side in ("server", "client", "common"):
         expected = {f"fedcgan/{p.relative_to(source)}" for p in (source / side).rglob("*.py")}
         assert expected <= set(names)

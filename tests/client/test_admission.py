@@ -247,7 +247,7 @@ def canary(monkeypatch):
         raise RecordsReadError
 
     monkeypatch.setattr(data, "load_records", read)
-    monkeypatch.setattr(data, "read_records", read)
+    monkeypatch.setattr(data, "split_records", read)
     monkeypatch.setattr(vault_module, "load_records", read)
     return asked
 
@@ -305,7 +305,7 @@ class Careless(Vault):
     """A vault that takes real records for a rehearsal."""
 
     def _read(self, schema, plan):
-        return load_records(self.site.records, schema, plan, allow_identified=False)
+        return load_records(self.site.records, schema, plan, self.site.holdout_key, allow_identified=False)
 
 
 def test_the_canary_sings(run, vault, canary, monkeypatch):
@@ -407,7 +407,8 @@ def test_a_rehearsal_takes_little(run, vault, monkeypatch):
     assert propose(vault, run, large) == "approved"
     monkeypatch.setattr(vault_module, "_MADE_UP", 6000)
     assert isinstance(enrolled(vault, run, large), Enrolled)
-    assert len(vault._records[large.hash].rows) == 1000  # of six columns
+    split = vault._records[large.hash]
+    assert len(split.training.rows) + len(split.held_out.rows) == 1000  # of six columns
 
 
 def test_who_looks_at_rehearsals_changes_nothing(run, vault, monkeypatch):

@@ -27,6 +27,7 @@ from client.site import Site
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
 from common.errors import UnknownPlanError
+from common.holdout import held_out, site_key
 from common.plan import Party
 from common.privacy.ledger import Cap
 from tests import toy, toy_arrays
@@ -225,9 +226,11 @@ def test_another_schema_than_the_plans_fails(template, site):
 
 def test_counts_are_held_against_the_plan(template, site):
     frame = pd.read_parquet(site / "records.parquet")
+    subjects, share = frame["patient"].astype(str).to_numpy(), template.plan.release.holdout
+    frame = frame[~held_out(subjects, len(frame), share, site_key(site), "records.parquet")]
     persons = frame["patient"].nunique()
     seen = found(site, template.plan)["counts"]
-    assert f"{persons} subjects" in seen.sentence
+    assert f"{persons} subjects to train on" in seen.sentence
     severe = int((frame["diagnosis"] == "severe").sum())
     assert f"severe {severe}" in seen.sentence
     for bounds, code in (

@@ -4,6 +4,7 @@ import shutil
 from functools import reduce
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -454,7 +455,7 @@ def test_bad_records_stop_the_run_and_say_where_but_not_what(tmp_path, breakage,
     run = toy.run_folder(tmp_path / "run")
     federation = LocalFederation(run)
     path = federation.site_folder("site-east") / "records.parquet"
-    frame = type(run)(run.folder, run.plan, run.schema).training().head(150)
+    frame = pd.read_parquet(path).head(150)
     write_table(breakage(frame), path)
     with pytest.raises(RefusedError) as caught:
         federation.coordinator().run()

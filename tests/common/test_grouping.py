@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from common.columns import CategoryColumn, NumberColumn
 from common.errors import MalformedMessageError
-from common.modalities.grouping import Grouping, evenly
+from common.modalities.grouping import Grouping
+from common.sampler.drawing import evenly
 from common.schema import TableSchema
 
 SCHEMA = TableSchema(

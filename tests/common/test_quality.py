@@ -109,12 +109,12 @@ def test_the_command_runs_a_federation_and_prints_the_keys(files):
 
 
 @pytest.mark.parametrize(
-    ("label", "skew", "match"), [("none", 1.0, "no column"), ("diagnosis", 0.003, "holds no record")]
+    ("label", "sites", "match"), [("none", 3, "no column"), ("diagnosis", 6, "holds no record")]
 )
-def test_what_cannot_be_measured_is_refused(files, label, skew, match):
+def test_what_cannot_be_measured_is_refused(files, label, sites, match):
     paths = (files / "train.csv", files / "test.csv", files / "toy.toml")
     with pytest.raises(ConfigError, match=match):
-        measure(*paths, label, 3.0, 1e-5, 3, skew, "moments", None, 0, central=False)
+        measure(*paths, label, 3.0, 1e-5, sites, 0.003, "moments", None, 0, central=False)
 
 
 @pytest.mark.skipif(not ADULT.exists(), reason="UCI Adult is not at ../shared/data/adult")

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import Evaluation, Sites
+from common.config import Sites, Task
 from common.errors import ColumnError, ConfigError, DataError
 from common.evaluation.task import check_task
 from common.modalities.tabular import encode
 from common.schema_detect import detect
-from common.simulation.split import assign, hold_out
+from common.simulation.split import assign
 from common.tables import read_table
 from tests import toy
 
@@ -34,11 +34,11 @@ def test_subjects_stay_together(split):
     assert (pd.Series(numbers).groupby(frame.patient).nunique() == 1).all()
 
 
-def test_held_out_people_are_not_in_training():
-    frame = toy.records()
-    held = hold_out(frame, "patient", 0.2, np.random.default_rng(0))
-    assert not set(frame.patient[held]) & set(frame.patient[~held])
-    assert abs(held.mean() - 0.2) < 0.02
+def test_held_out_people_are_not_in_training(tmp_path):
+    training, held = toy.run_folder(tmp_path / "run").tables()
+    assert not set(training.patient) & set(held.patient)
+    assert len(training) + len(held) == len(toy.records())
+    assert len(held) / len(toy.records()) == pytest.approx(0.2, abs=0.08)
 
 
 def test_dirichlet_skews_and_iid_does_not():
@@ -114,11 +114,11 @@ def test_site_folders_never_take_names_from_records(value):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (Evaluation(target="nothing", above=0), "no column"),
-        (Evaluation(target="cost", equals="x"), "give 'above'"),
-        (Evaluation(target="cost", above=50), "cuts the bin"),
-        (Evaluation(target="sex", equals="other"), "female, male"),
-        (Evaluation(target="sex", equals="male", exclude=tuple(toy.SCHEMA.names)), "every column"),
+        (Task(target="nothing", above=0), "no column"),
+        (Task(target="cost", equals="x"), "give 'above'"),
+        (Task(target="cost", above=50), "cuts the bin"),
+        (Task(target="sex", equals="other"), "female, male"),
+        (Task(target="sex", equals="male", exclude=tuple(toy.SCHEMA.names)), "every column"),
     ],
 )
 def test_evaluations_that_cannot_be_done_are_refused_before_a_run(tmp_path, task, says):
@@ -129,7 +129,7 @@ def test_evaluations_that_cannot_be_done_are_refused_before_a_run(tmp_path, task
 
 def test_a_bin_that_starts_at_an_atom_is_above_it():
     """Codes of cost: the atom 0, then bins from 0 that never hold 0."""
-    position, _, positive = check_task(toy.SCHEMA, Evaluation(target="cost", above=0))
+    position, _, positive = check_task(toy.SCHEMA, Task(target="cost", above=0))
     assert toy.SCHEMA.names[position] == "cost"
     assert positive.tolist() == [False, True, True, True, True]
 

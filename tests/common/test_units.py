@@ -7,13 +7,14 @@ import pytest
 from client.data import load_records
 from common.contributions import histograms, pairs
 from common.errors import ColumnError, MissingValueError, TooFewRecordsError
+from common.holdout import new_key
 from common.modalities.gram import GramFeatures
 from common.modalities.layout import Layout
 from common.modalities.tabular import encode
 from common.records import Records
 from tests import toy
 
-LAYOUT = Layout.of(toy.SCHEMA)
+LAYOUT, KEY = Layout.of(toy.SCHEMA), new_key()
 FRAME = toy.records(400)
 
 
@@ -77,36 +78,42 @@ def test_pairs_of_a_plan_split_by_name(tmp_path):
     assert run.plan.privacy.unit == "add/remove one subject"
 
 
+def everybody(plan):
+    """The plan without held-out records."""
+    return plan.model_copy(update={"release": plan.release.model_copy(update={"holdout": 0.0})})
+
+
 def test_a_site_counts_subjects_not_rows(tmp_path):
     run = toy.run_folder(tmp_path / "run")
     path = tmp_path / "records.parquet"
     FRAME.drop(columns="hospital").to_parquet(path)  # 400 rows of 200 patients
-    enough = run.plan.model_copy(update={"min_records": 200})
-    assert load_records(path, toy.SCHEMA, enough).units == 200
+    plan = everybody(run.plan)
+    enough = plan.model_copy(update={"min_records": 200})
+    assert load_records(path, toy.SCHEMA, enough, KEY).training.units == 200
     with pytest.raises(TooFewRecordsError, match="fewer than the 201 subjects"):
-        load_records(path, toy.SCHEMA, run.plan.model_copy(update={"min_records": 201}))
+        load_records(path, toy.SCHEMA, plan.model_copy(update={"min_records": 201}), KEY)
 
 
 def test_a_subject_is_a_text_whatever_it_looks_like(tmp_path):
     """Guessed types would make 0012 and 12 one person, and one person two in a column with both kinds."""
     run = toy.run_folder(tmp_path / "run", training=toy.config().training.model_copy(update={"rounds": 1}))
-    plan = run.plan.model_copy(update={"min_records": 1, "max_records": 2**30})
+    plan = everybody(run.plan).model_copy(update={"min_records": 1, "max_records": 2**30})
     frame = FRAME.drop(columns="hospital").iloc[:6]
     path = tmp_path / "records.csv"
     frame.assign(
         patient=["0012", "12", "1e3", "1000", "99999999999999999991", "99999999999999999992"]
     ).to_csv(path, index=False)
-    assert load_records(path, toy.SCHEMA, plan).units == 6
+    assert load_records(path, toy.SCHEMA, plan, KEY).training.units == 6
     many = pd.concat(
         [FRAME.drop(columns="hospital")] * 700, ignore_index=True
     )  # more than pandas reads at once
     many["patient"] = (np.arange(len(many)) % 1000).astype(str)
     many.loc[len(many) - 1, "patient"] = "X1"
     many.to_csv(path, index=False)
-    assert load_records(path, toy.SCHEMA, plan).units == 1001
+    assert load_records(path, toy.SCHEMA, plan, KEY).training.units == 1001
     mixed = frame.assign(patient=["7", "7", "8", "8", "8", "7"])
     mixed.to_parquet(tmp_path / "records.parquet")
-    assert load_records(tmp_path / "records.parquet", toy.SCHEMA, plan).units == 2
+    assert load_records(tmp_path / "records.parquet", toy.SCHEMA, plan, KEY).training.units == 2
 
 
 def test_records_of_nobody_are_refused(tmp_path):
@@ -115,7 +122,7 @@ def test_records_of_nobody_are_refused(tmp_path):
     frame = FRAME.drop(columns="hospital")
     frame.assign(patient=frame.patient.mask(frame.index == 6).astype("Int64")).to_parquet(path)
     with pytest.raises(MissingValueError, match="row 7, column 'patient'"):
-        load_records(path, toy.SCHEMA, run.plan)
+        load_records(path, toy.SCHEMA, run.plan, KEY)
     frame.drop(columns="patient").to_parquet(path)
     with pytest.raises(ColumnError, match="no column 'patient'"):
-        load_records(path, toy.SCHEMA, run.plan)
+        load_records(path, toy.SCHEMA, run.plan, KEY)

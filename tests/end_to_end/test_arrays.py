@@ -179,6 +179,7 @@ def test_a_folder_of_pictures_becomes_a_release(digits):
         "gallery.png",
         "generator.safetensors",
         "generator.json",
+        "generator.onnx",
         "report.json",
         "sums.safetensors",
     }
@@ -320,6 +321,18 @@ def test_samples_that_cannot_be_drawn(request, tmp_path, monkeypatch, kind, argu
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["digits", "signals"])
+def test_a_release_becomes_a_page(request, tmp_path, kind):
+    out, _ = request.getfixturevalue(kind)
+    Done("report", out, "-o", tmp_path / "page.html", "--json").data  # noqa: B018 - it fails unless done
+    twin = json.loads((tmp_path / "page.evidence.json").read_text("utf-8"))
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert twin["reference"] is None
+    assert twin["comparison"]["projection"]["reference"] is None
+    assert ("data:image/png" in page) == (kind == "digits")
+    assert ("Spectrum of" in page) == (kind == "signals")
+
+
 @pytest.mark.parametrize(("kind", "shown"), [("digits", "28 x 28"), ("moves", "128 samples at 100 Hz")])
 def test_schema_show(project, kind, shown):
     assert shown in Done("schema", "show", project / f"{kind}.toml").out
@@ -437,7 +450,8 @@ def test_what_is_opened_is_the_pooled_sum_with_the_planned_noise(tmp_path, kind)
     features = array_features(schema, plan)
     exact = np.zeros(features.count)
     for vault in running.vaults.values():
-        records: Records = load_records(vault.site.records, schema, plan)
+        key = vault.site.holdout_key
+        records: Records = load_records(vault.site.records, schema, plan, key).training
         exact += features.sum(records.rows, records.weights)
         assert [entry.step for entry in vault.site.ledger.entries()] == list(plan.steps)
         assert {entry.unit for entry in vault.site.ledger.entries()} == {schema.unit}

@@ -105,7 +105,7 @@ def test_sample_where(release):
 
 @pytest.mark.parametrize(
     ("where", "hint"),
-    [("diagnosis=fatal", "none, mild, severe"), ("age=3", "diagnosis, sex"), ("sex", "e.g.")],
+    [("diagnosis=fatal", "none, mild, severe"), ("weight=3", "age, smoker, cost"), ("sex", "e.g.")],
 )
 def test_an_unknown_condition_lists_the_allowed_ones(release, where, hint):
     folder, _ = release

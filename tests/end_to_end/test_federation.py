@@ -4,7 +4,9 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import struct
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -12,13 +14,16 @@ import pandas as pd
 import pytest
 
 from client import vault
+from common.config import Release
 from common.errors import FedcganError
+from common.evaluation.figures import Evaluation
 from common.generator import ReleasedGenerator
 from common.modalities.tabular import encode
 from common.protocol.messages import Refused
 from common.simulation import inproc
 from common.simulation.engines import run as run_engine
 from server.checkpoint import Checkpoint
+from server.cli import main
 from server.simulate import simulate
 from tests import toy
 
@@ -40,7 +45,7 @@ def test_a_second_run_in_the_same_place_and_process_has_sites_of_its_own(tmp_pat
 def test_the_release_is_whole(outcome):
     names = {path.name for path in outcome.folder.iterdir()}
     files = {"synthetic.csv", "generator.safetensors", "generator.json", "sums.safetensors", "report.json"}
-    assert names == files
+    assert names == files | {"generator.onnx", "synthetic.csv.provenance.json"}
     report = json.loads((outcome.folder / "report.json").read_text())
     assert report == json.loads(json.dumps(outcome.report))
     assert 2.9 < report["epsilon"] <= 3.0
@@ -112,7 +117,7 @@ def found_outside(folder, wire, log) -> list[str]:
     if any(t.decode("latin1") in log for t in traces(CANARY)):
         places.append("log")
     for path in folder.rglob("*"):
-        private = "sites" in path.parts or "holdout" in path.name
+        private = "sites" in path.parts
         if path.is_file() and not private and any(t in path.read_bytes() for t in traces(CANARY)):
             places.append(str(path))
     for path in (folder / "sites").rglob("site.log"):
@@ -123,7 +128,7 @@ def found_outside(folder, wire, log) -> list[str]:
 
 def run_with_canary(tmp_path, monkeypatch, caplog):
     wire = Wire(monkeypatch)
-    run = toy.run_folder(tmp_path / "run")
+    run = toy.run_folder(tmp_path / "run", release=Release())  # with the last sum
     records = run.folder / "sites" / "site-south" / "records.parquet"
     frame = pd.read_parquet(records)
     frame.loc[3, "cost"] = CANARY
@@ -146,7 +151,7 @@ def test_the_canary_search_catches_a_leak(tmp_path, monkeypatch, caplog, leak):
     """Negative control: a vault that quotes a record in a refusal, or in its log, is caught."""
     original = vault.load_records
 
-    def leaky(path, schema, plan, **options):
+    def leaky(path, schema, plan, key, **options):
         worst = pd.read_parquet(path).cost.max()
         if leak == "log":
             logging.getLogger("leak").warning("largest cost %s", worst)
@@ -155,7 +160,7 @@ def test_the_canary_search_catches_a_leak(tmp_path, monkeypatch, caplog, leak):
                 vault, "Refused", lambda **_: Refused(code="data", message=f"cost {worst}", hint="")
             )
             raise RuntimeError
-        return original(path, schema, plan, **options)
+        return original(path, schema, plan, key, **options)
 
     monkeypatch.setattr(vault, "load_records", leaky)
     places, finished = run_with_canary(tmp_path, monkeypatch, caplog)
@@ -190,3 +195,68 @@ def test_a_generator_that_was_altered_does_not_load(outcome, tmp_path):
     os.truncate(tmp_path / "generator.json", 40)
     with pytest.raises(StorageError, match="damaged"):
         ReleasedGenerator.load(tmp_path)
+
+
+def test_the_release_becomes_a_page(outcome, tmp_path, monkeypatch, capsys):
+    page, twin = tmp_path / "page.html", tmp_path / "page.evidence.json"
+    assert reported(monkeypatch, outcome.folder, "-o", page) == 0
+    content = json.loads(twin.read_text("utf-8"))
+    assert content["budget"]["epsilon"] == content["spending"][-1]["epsilon"] == outcome.report["epsilon"]
+    assert content["reference"] == "released material"
+    assert content["simulated"]
+    distances = {one["column"]: one["distance"] for one in content["comparison"]["marginals"]}
+    assert set(distances) == set(toy.SCHEMA.names)
+    assert max(distances.values()) < 0.3
+    text = page.read_text("utf-8")
+    assert "A simulation." in text
+    assert str(outcome.report["tvd2"]) not in text + twin.read_text("utf-8")
+    before = text
+    assert reported(monkeypatch, outcome.folder, "-o", page, "--json") == 0
+    assert page.read_text("utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("RUN", "-o", "page.pdf"), 2, "the report is a page"),
+        (("nowhere", "-o", "page.html"), 2, "there is no run in"),
+        (("RUN", "-o", "page.html"), 4, "an evaluation that is private"),
+    ],
+)
+def test_a_page_that_cannot_be_made_leaves_no_file(
+    outcome, tmp_path, monkeypatch, capsys, arguments, code, says
+):
+    run = tmp_path / "run"
+    shutil.copytree(outcome.folder, run)
+    shutil.copytree(f"{outcome.folder}.run", f"{run}.run", ignore=shutil.ignore_patterns("sites"))
+    private = Evaluation(shareable=False)
+    (run / "evaluation.json").write_text(private.model_dump_json())
+    monkeypatch.chdir(tmp_path)
+    given = [run if one == "RUN" else one for one in arguments]
+    assert reported(monkeypatch, *given) == code
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("page*"))
+    if code == 4:  # the same page may be private
+        assert reported(monkeypatch, *given, "--private") == 0
+        assert "It stays at the site." in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_page_of_a_release_that_was_altered_is_not_made(outcome, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(outcome.folder, run)
+    shutil.copytree(f"{outcome.folder}.run", f"{run}.run", ignore=shutil.ignore_patterns("sites"))
+    for name, change in {
+        "sums.safetensors": lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]),
+        "report.json": lambda raw: raw.replace(outcome.report["plan"].encode(), b"0" * 64),
+    }.items():
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(change(whole))
+        assert reported(monkeypatch, run, "-o", tmp_path / "page.html") == 6
+        (run / name).write_bytes(whole)
+    assert not list(tmp_path.glob("page*"))
+
+
+def reported(monkeypatch, *arguments):
+    """The exit code of ``fedcgan report``."""
+    monkeypatch.setattr(sys, "argv", ["fedcgan", "report", *map(str, arguments)])
+    return main()

@@ -18,6 +18,7 @@ from common.crypto import encrypted
 from common.crypto.identity import verify
 from common.earlier import Earlier
 from common.errors import FedcganError, RefusedError
+from common.errors.sampling import typed
 from common.limits import check_plan
 from common.modalities.array_files import read_arrays
 from common.plan import ENROL_STEP, KEYS_STEP, MEASURE_STEP, PROOF_STEP, Plan
@@ -25,8 +26,10 @@ from common.privacy.ledger import Ledger
 from common.protocol import frames, messages, records
 from common.release_files import DESCRIPTION, WEIGHTS
 from common.released import load_release
+from common.sampler.sampling import sample
+from common.sampler.session import TableFile, parse
 from common.schema import Schema
-from common.states import ArrayRoundState, MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, EvaluateState, MeasureState, RoundState, StepState
 from server.checkpoint import Checkpoint
 from server.continued import Sums
 
@@ -63,6 +66,14 @@ def feed(decode: Callable[[World, bytes], object], world: World, raw: bytes) -> 
 def _message(kind: type[messages.Message]) -> Decoder:
     seed = {"contribution": "small", "key-confirmed": "small-proof"}.get(kind.kind, kind.kind)
     return Decoder(lambda _, raw: kind.from_bytes(raw), lambda world: [world.body(seed)])
+
+
+def _onnx(world: World, raw: bytes) -> None:
+    """A file from anybody, and a few records of it."""
+    with typed():
+        found = parse(raw)
+        assert isinstance(found, TableFile)
+        sample(found.table, found.network, 3)
 
 
 def _recalled(world: World, raw: bytes) -> None:
@@ -212,6 +223,11 @@ def _of_arrays(kind: str) -> dict[str, Decoder]:
         f"{name}: step state": _of(
             kind, lambda of, raw: StepState.from_bytes(raw, of.schema), lambda of: of.step_state
         ),
+        f"{name}: evaluate state": _of(
+            kind,
+            lambda of, raw: EvaluateState.from_bytes(raw, of.schema, 3, judged=True),
+            lambda of: of.evaluate_state,
+        ),
         f"{name}: round state": _of(
             kind,
             lambda of, raw: ArrayRoundState.from_bytes(raw, of.features.layout, of.features.count),
@@ -280,6 +296,10 @@ DECODERS: dict[str, Decoder] = {
     "step state": Decoder(
         lambda w, raw: StepState.from_bytes(raw, w.run.schema), lambda w: [w.states["StepState"]]
     ),
+    "evaluate state": Decoder(
+        lambda w, raw: EvaluateState.from_bytes(raw, w.run.schema, 3, judged=True),
+        lambda w: [w.states["EvaluateState"]],
+    ),
     "round state": Decoder(
         lambda w, raw: RoundState.from_bytes(raw, w.run.schema, w.features),
         lambda w: [w.states["RoundState"]],
@@ -314,6 +334,7 @@ DECODERS: dict[str, Decoder] = {
         lambda w, raw: _release(w, raw, (w.release / WEIGHTS).read_bytes()),
         lambda w: [(w.release / DESCRIPTION).read_bytes()],
     ),
+    "generator.onnx": Decoder(_onnx, lambda w: [w.onnx]),
     "weights": Decoder(_weights, lambda w: [(w.release / WEIGHTS).read_bytes()]),
     **_of_arrays("image"),
     **_of_arrays("signal"),

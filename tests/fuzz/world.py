@@ -31,16 +31,19 @@ from common.planning import make_plan, stand_in
 from common.privacy.ledger import Cap
 from common.protocol import frames
 from common.protocol.messages import ATTESTED, Contribution, KeyConfirmed, Propose, Refused, Standing
+from common.rehearsal import synthetic_rows
 from common.release_files import save_sums
 from common.schema import ArraySchema
 from common.simulation.prepare import Run
-from common.states import ArrayRoundState, MeasureState, RoundState, StepState
+from common.states import ArrayRoundState, EvaluateState, MeasureState, RoundState, StepState
 from server.adversary import Adversary
 from server.checkpoint import Checkpoint
 from server.continued import Sums
 from server.enrolment import enrol, make_keys
+from server.onnx_export import export_onnx
 from tests import toy, toy_arrays
 from tests.federation import LocalFederation
+from tests.released import table
 
 SITE = "site-north"
 
@@ -62,6 +65,12 @@ class Of:
     def step_state(self) -> bytes:
         _, discriminator = counts(self.schema, self.plan)
         return StepState(grouping=None, entered=np.zeros(discriminator, np.float32)).to_bytes()
+
+    @cached_property
+    def evaluate_state(self) -> bytes:
+        return EvaluateState(
+            rows=synthetic_rows(self.schema, 3), judge=StepState.from_bytes(self.step_state, self.schema)
+        ).to_bytes()
 
     @cached_property
     def round_state(self) -> bytes:
@@ -173,9 +182,11 @@ class World:
         generator, discriminator = counts(self.run.schema, self.run.plan)
         classes, width = self.features.classes, len(self.features.owner)
         combinations = int(np.prod(self.layout.conditions))
+        judge = StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32))
         made = (
             MeasureState(grouping=grouping),
-            StepState(grouping=grouping, entered=np.zeros(discriminator, np.float32)),
+            EvaluateState(rows=synthetic_rows(self.run.schema, 3), judge=judge),
+            judge,
             RoundState(
                 grouping=grouping,
                 parameters=np.zeros(generator + discriminator, np.float32),
@@ -233,6 +244,13 @@ class World:
         grouping = Grouping.of_itself(self.run.schema)
         ReleasedGenerator(self.run.schema, model, generator, prior, grouping, {"epsilon": 1.0}).save(folder)
         return folder
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """A generator as ONNX."""
+        path = self.scratch("onnx") / "generator.onnx"
+        export_onnx(table(self.run.schema), path)
+        return path.read_bytes()
 
     @cached_property
     def checkpoint(self) -> bytes:

@@ -9,6 +9,7 @@ from client.rehearsals import rehearsals
 from client.site import Site
 from client.standing import pause, unpause
 from common.errors import ConfigError, FederationError, NotApprovedError, RefusedError, StorageError
+from common.evaluation.figures import Evaluation
 from common.released import load_release
 from server import conduct, run_cli
 from server.rehearsal import rehearsal_plan
@@ -51,7 +52,9 @@ def test_an_approved_plan_runs_to_its_release(made, tmp_path):
     report = json.loads((run.folder / "release" / "report.json").read_text())
     assert released.facts["plan"] == report["plan"] == plan.hash
     for name in NAMES:
-        assert [charge.step for charge in Site(sites.folder / name).ledger.entries()] == ["count", "measure"]
+        assert [charge.step for charge in Site(sites.folder / name).ledger.entries()] == list(plan.steps)
+    evaluation = Evaluation.model_validate_json((run.folder / "release" / "evaluation.json").read_bytes())
+    assert evaluation.shareable
 
 
 def test_a_refused_plan_never_runs(made, tmp_path):
@@ -104,7 +107,7 @@ def test_a_rehearsal_goes_through_without_a_record(made, tmp_path):
     assert not (run.folder / "release").exists()
     (done,) = rehearsals(sites.folder / "south")
     assert done.finished
-    assert done.steps == ("count", "measure")
+    assert done.steps == ("count", "measure", "evaluate")
     assert not Site(sites.folder / "south").ledger.entries()
 
 

@@ -18,6 +18,7 @@ from common.continuation import Continues, Ran
 from common.contributions import array_features, histograms, pairs
 from common.earlier import FACT, Earlier, sum_noise
 from common.errors import ConfigError, EmptyClassError, RefusedError, StorageError
+from common.holdout import held_out, site_key
 from common.modalities.array_files import write_records
 from common.modalities.array_layout import ArrayLayout
 from common.modalities.layout import Layout
@@ -159,7 +160,7 @@ def test_each_run_is_seen_by_its_own_federation():
 
 def test_sums_are_those_of_all_records_with_noise_whose_variances_add(table, continued):
     plan, schema, state = continued.plan, toy.SCHEMA, continued.state
-    assert len(table.run.training()) < len(continued.run.training())
+    assert len(table.run.tables()[0]) < len(continued.run.tables()[0])
     grouping = released_grouping(plan, schema, state)
     assert (grouping.groups == released_grouping(table.plan, schema, table.state).groups).all()
     exact_counts, exact_pairs = 0.0, 0.0
@@ -184,10 +185,14 @@ def test_sums_are_those_of_all_records_with_noise_whose_variances_add(table, con
 
 
 def batches(finished):
-    """Records of the first and of the second run: a patient in both counts in each."""
+    """Records trained on in the first and in the second run: a patient in both counts in each."""
     sites = [finished.federation.site_folder(name) for name in finished.plan.federation.names]
     for name in ("records.parquet", "records-2.parquet"):
-        yield pd.concat([pd.read_parquet(site / name) for site in sites], ignore_index=True)
+        frames = [pd.read_parquet(site / name) for site in sites]
+        for number, (site, frame) in enumerate(zip(sites, frames, strict=True)):
+            subjects, share = frame.patient.astype(str).to_numpy(), finished.plan.release.holdout
+            frames[number] = frame[~held_out(subjects, len(frame), share, site_key(site), name)]
+        yield pd.concat(frames, ignore_index=True)
 
 
 def far(generator):
@@ -362,7 +367,7 @@ def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
     assert report["epsilon"] == load_release(out).facts["epsilon"] == report["epsilon_target"]
     assert report["epsilon_here"] <= config.privacy.epsilon < report["epsilon"]
     assert report["epsilon_views"]["collusion"] == pytest.approx(report["epsilon"], rel=1e-3)
-    assert report["records"]["training"] > len(table.run.training())
+    assert report["records"]["training"] > len(table.run.tables()[0])
     Before.open(out, run_folder(out))  # a release to continue once more
     with pytest.raises(ConfigError, match="stays as it is"):
         simulate(config, toy.records(), toy.SCHEMA, table.out, False, earlier=table.out)

@@ -55,7 +55,7 @@ def test_the_measured_total_is_the_number_of_subjects_within_noise(federation):
     coordinator._enrol()
     coordinator._count()
     coordinator._measure()
-    real = federation.run.training().patient.nunique()
+    real = federation.run.tables()[0].patient.nunique()
     assert abs(coordinator.measured.total - real) < 0.1 * real
 
 

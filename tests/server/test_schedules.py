@@ -100,7 +100,7 @@ def test_what_is_opened_is_the_pooled_sum_with_the_planned_noise(tmp_path):
     running = federation(tmp_path, "moments", 0)
     plan, schema = running.plan, running.run.schema
     state = running.coordinator().run()
-    frame = running.run.training()
+    frame, _ = running.run.tables()
     pooled = Records.of(encode(frame, schema), frame["patient"].to_numpy())
     phi, singles = pairs(schema, plan), histograms(schema)
     grouping = released_grouping(plan, schema, state)

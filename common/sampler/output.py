@@ -1,0 +1,153 @@
+"""Samples as files, each whole or not at all and each marked as synthetic: CSV, Parquet, npz, PNG."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import ArrayKind, ArraySample
+from .columns import Category, Column, Values
+from .errors import PackageError, RequestError
+from .files import write_whole
+from .provenance import PNG_TEXTS, SOURCE_TYPE, XMP, XMP_KEY, marks, png_facts, sidecar_of, write_sidecar
+from .sampling import Sample
+
+_ROWS = 1 << 16  # written at once
+_COLUMNS, _BORDER = 10, 2  # of a grid: pictures in a row, pixels between them
+
+
+def write_table(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None:
+    """CSV with a sidecar, or Parquet, by the name's end. Raises RequestError, PackageError or FileError."""
+    if path.suffix == ".parquet":
+        _write_parquet(sample, path, facts)
+    elif path.suffix == ".csv":
+        _write_csv(sample, path, facts)
+    else:
+        raise RequestError(
+            f"{path.name}: tables cannot be written so", hint="a name that ends in .csv or .parquet"
+        )
+
+
+def write_rows(sample: Sample, file: IO[str]) -> None:
+    """CSV: header and rows, nothing where a value is missing."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([column.name for column in sample.table.columns])
+    for start in range(0, len(sample), _ROWS):
+        columns = sample.plain(slice(start, start + _ROWS)).values()
+        writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _write_csv(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            write_rows(sample, file)
+
+    before = path.is_file()
+    write_sidecar(path, facts)  # first: records without their mark must not exist
+    try:
+        write_whole(path, write)
+    except BaseException:
+        if not before:
+            sidecar_of(path).unlink(missing_ok=True)
+        raise
+
+
+def _write_parquet(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise PackageError("Parquet needs pyarrow", hint="pip install 'fedcgan-sample[parquet]'") from error
+    layout = pa.schema([(column.name, _type(pa, column)) for column in sample.table.columns])
+    layout = layout.with_metadata({"synthetic": json.dumps(marks(facts))})
+
+    def write(temporary: Path) -> None:
+        with pq.ParquetWriter(temporary, layout) as writer:
+            for start in range(0, len(sample), _ROWS):
+                rows = slice(start, start + _ROWS)
+                parts = [
+                    _arrow(pa, column, sample.values[column.name].take(rows))
+                    for column in sample.table.columns
+                ]
+                writer.write_table(pa.Table.from_arrays(parts, schema=layout))
+
+    write_whole(path, write)
+
+
+def _type(pa: Any, column: Column) -> Any:
+    if isinstance(column, Category):
+        return pa.int64() if isinstance(column.categories[0], int) else pa.string()
+    if column.date:
+        return pa.date32()
+    return pa.float64() if column.decimals else pa.int64()
+
+
+def _arrow(pa: Any, column: Column, values: Values) -> Any:
+    if isinstance(column, Category):
+        known = pa.array(column.categories, _type(pa, column))
+        return known.take(pa.array(values.steps, mask=values.absent))
+    if column.date:
+        days = np.where(values.absent, 0, values.steps).astype(np.int32)
+        return pa.array(days, pa.int32(), mask=values.absent).cast(pa.date32())
+    steps = values.steps / 10**column.decimals if column.decimals else values.steps
+    return pa.array(steps, mask=values.absent)
+
+
+def write_arrays(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[str, Any]) -> None:
+    """An npz, or of images a PNG grid with a row a class. Raises RequestError, PackageError or FileError."""
+    if path.suffix == ".npz":
+        _write_npz(sample, kind, path, facts)
+    elif path.suffix == ".png" and kind.whole:
+        _write_png(_grid(sample), path, facts)
+    else:
+        ends = ".npz or .png" if kind.whole else ".npz"
+        raise RequestError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {ends}")
+
+
+def _write_npz(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[str, Any]) -> None:
+    """x: the records; y: their categories; synthetic: the mark, a text a line; of signals rate and units."""
+    lines = {**png_facts(facts), **PNG_TEXTS, "DigitalSourceType": SOURCE_TYPE}
+    arrays: dict[str, Any] = {
+        "x": sample.values,
+        "y": np.array(kind.label.categories)[sample.labels],
+        "synthetic": np.array([f"{key}={value}" for key, value in lines.items()]),
+    }
+    if not kind.whole:
+        arrays |= {"sampling_rate": np.array(kind.rate), "units": np.array(kind.units)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, numpy would add a suffix to it
+            np.savez_compressed(file, **arrays)
+
+    write_whole(path, write)
+
+
+def _grid(sample: ArraySample) -> NDArray[np.uint8]:
+    """Some of each class present in a row, with white between: uint8[height, width, channels]."""
+    present, counts = np.unique(sample.labels, return_counts=True)
+    columns = int(min(_COLUMNS, counts.min()))
+    rows = [sample.values[np.nonzero(sample.labels == label)[0][:columns]] for label in present]
+    around = ((0, 0), (0, 0), (0, 0), (0, _BORDER), (0, _BORDER))
+    framed = np.pad(np.stack(rows), around, constant_values=255).transpose(0, 3, 1, 4, 2)
+    sheet = framed.reshape(framed.shape[0] * framed.shape[1], -1, framed.shape[4])
+    return np.pad(sheet, ((_BORDER, 0), (_BORDER, 0), (0, 0)), constant_values=255)
+
+
+def _write_png(sheet: NDArray[np.uint8], path: Path, facts: Mapping[str, Any]) -> None:
+    try:
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+    except ImportError as error:
+        raise PackageError("PNG needs pillow", hint="pip install 'fedcgan-sample[images]'") from error
+    info = PngInfo()
+    for key, value in {**png_facts(facts), **PNG_TEXTS}.items():
+        info.add_text(key, value)
+    info.add_itxt(XMP_KEY, XMP)
+    picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
+    write_whole(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=info))

@@ -1,0 +1,170 @@
+"""A sample of a table: conditions as inputs, everything else by rejection, which ends after so many draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .balance import strata
+from .columns import Codes, Values
+from .conditions import Wanted, read_wanted
+from .constraints import completed
+from .drawing import draw_groups, values_of
+from .errors import ImpossibleError
+from .possible import possible
+from .table import Network, Table
+
+_FREE_DRAWS, _DRAWS_EACH = 1 << 20, 100  # in all; for each record that is wanted
+_LEAST, _AT_ONCE = 1 << 12, 1 << 19  # records drawn before they are judged
+_SPARE = 1.1
+_TOLD_FROM_NONE = 3.0  # standard deviations of a count's noise: below, a combination may not have occurred
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Synthetic records. values: by column, in the schema's order; drawn: candidates, of which they are some.
+
+    extrapolated: combinations of conditions among the records that training saw rarely or never
+    """
+
+    table: Table
+    values: Mapping[str, Values]
+    drawn: int
+    accepted: int
+    extrapolated: tuple[dict[str, str | int], ...]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())).steps)
+
+    @property
+    def acceptance(self) -> float:
+        """Share of the drawn candidates that satisfied everything."""
+        return self.accepted / self.drawn if self.drawn else 1.0
+
+    def plain(self, rows: slice = slice(None)) -> dict[str, NDArray[Any]]:
+        """Columns as written: numbers, texts, ISO dates; None where missing."""
+        return {
+            column.name: column.plain(self.values[column.name].take(rows)) for column in self.table.columns
+        }
+
+
+def sample(
+    table: Table,
+    network: Network,
+    count: int,
+    where: Sequence[str] = (),
+    balance: str | None = None,
+    seed: int = 0,
+) -> Sample:
+    """``count`` records that satisfy ``where`` (``NAME=VALUE``, ``NAME=LOW..HIGH``) and every constraint.
+
+    balance: a condition whose values get equal shares; else conditions occur as the release counted them
+    Raises UnknownValueError, RequestError, and ImpossibleError if no record can satisfy it, or too few did.
+    """
+    random = np.random.default_rng(seed)
+    wanted, grid = read_wanted(where, table), table.grid()
+    asked = possible(table, wanted, grid)
+    judged = {name: one for name, one in wanted.items() if _judged(table, name)}
+    parts, drawn, accepted = [], 0, 0
+    for inside, share in strata(table, balance, grid, asked, count, random):
+        weights = table.prior[inside]
+        if weights.sum() == 0.0:  # never counted: every remaining combination alike
+            weights = np.ones(len(weights))
+        part, tried, good = _stratum(table, network, grid[inside], weights, share, judged, random)
+        parts.append(part)
+        drawn, accepted = drawn + tried, accepted + good
+    values = _joined(table, parts)
+    if len(parts) > 1:
+        order = random.permutation(count)
+        values = {name: one.take(order) for name, one in values.items()}
+    return Sample(table, values, drawn, accepted, extrapolated(table, values))
+
+
+def _judged(table: Table, name: str) -> bool:
+    column = table.column(name)
+    return column is not None and not column.condition
+
+
+def _stratum(
+    table: Table,
+    network: Network,
+    grid: Codes,
+    weights: NDArray[np.float64],
+    count: int,
+    wanted: Mapping[str, Wanted],
+    random: np.random.Generator,
+) -> tuple[dict[str, Values], int, int]:
+    """Records of some combinations of conditions, how many candidates there were, and how many were good."""
+    most = _FREE_DRAWS + _DRAWS_EACH * count
+    parts: list[dict[str, Values]] = []
+    drawn = accepted = 0
+    batch = min(count, _AT_ONCE)
+    while accepted < count:
+        values = values_of(table, draw_groups(table, network, grid, weights, batch, random), random)
+        if table.constraints:
+            values = completed(table.constraints, values)
+        good = _good(table, values, wanted, batch)
+        rows = np.nonzero(good)[0]
+        kept = rows[: count - accepted]
+        parts.append({name: one.take(kept) for name, one in values.items()} if len(kept) < batch else values)
+        drawn, accepted = drawn + batch, accepted + len(rows)
+        if accepted < count:
+            if drawn >= most:
+                raise _too_rare(drawn, accepted, count)
+            rate = (accepted + 1) / (drawn + 2)
+            batch = min(_AT_ONCE, most, max(_LEAST, math.ceil(_SPARE * (count - accepted) / rate)))
+    return _joined(table, parts), drawn, accepted
+
+
+def _good(table: Table, values: Mapping[str, Values], wanted: Mapping[str, Wanted], count: int) -> Any:
+    good = np.ones(count, bool)
+    for constraint in table.constraints:
+        good &= constraint.holds(values)
+    for name, one in wanted.items():
+        good &= one.holds(values[name])
+    return good
+
+
+def _joined(table: Table, parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    nothing = Values(np.zeros(0, np.int64), np.zeros(0, bool))
+    return {
+        column.name: Values(
+            np.concatenate([nothing.steps, *(part[column.name].steps for part in parts)]),
+            np.concatenate([nothing.absent, *(part[column.name].absent for part in parts)]),
+        )
+        for column in table.columns
+    }
+
+
+def _too_rare(drawn: int, accepted: int, count: int) -> ImpossibleError:
+    if accepted == 0:
+        return ImpossibleError(
+            f"none of {drawn} drawn records satisfies all conditions and constraints",
+            hint="widen a range or leave out a condition",
+        )
+    return ImpossibleError(
+        f"only {accepted} of {drawn} drawn records satisfy all that is asked, {count} are wanted",
+        hint=f"ask for at most {accepted} records, or widen a range",
+    )
+
+
+def extrapolated(table: Table, values: Mapping[str, Values]) -> tuple[dict[str, str | int], ...]:
+    """Combinations of conditions that occur here, and whose released count its noise alone could make."""
+    places = [values[column.name].steps for column in table.conditions]
+    present = np.unique(np.ravel_multi_index(places, table.condition_sizes))
+    counted = table.prior[present] / max(float(table.prior.sum()), 1e-300) * table.records
+    rare = present[(counted < _TOLD_FROM_NONE * table.noise) | (counted == 0)]
+    codes = np.unravel_index(rare, table.condition_sizes)
+    named = [
+        [column.categories[code] for code in part]
+        for column, part in zip(table.conditions, codes, strict=True)
+    ]
+    names = [column.name for column in table.conditions]
+    return tuple(dict(zip(names, row, strict=True)) for row in zip(*named, strict=True))

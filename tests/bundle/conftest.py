@@ -1,0 +1,75 @@
+import fcntl
+import os
+
+import pytest
+
+from common.bundle.archive import write_zip
+from common.bundle.contents import FolderContents
+from common.config import Release, Training
+from common.simulation.prepare import Run
+from server.bundling import Wanted, bundle
+from server.finished import finished
+from server.simulate import run_folder, simulate
+from tests import toy
+
+from .made import copied, evaluation, write_evaluation
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder with a simulation and its bundle, made once for all workers that run these tests."""
+    own = tmp_path_factory.getbasetemp()
+    parent = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with open(parent / "bundles.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (parent / "bundles").exists():
+            making = parent / "bundles.new"
+            _simulate(making / "out")
+            bundle(finished(making / "out"), making / "whole", Wanted(licence="CC-BY-4.0"))
+            write_zip(FolderContents(making / "whole"), making / "whole.zip")
+            making.rename(parent / "bundles")
+    return parent / "bundles"
+
+
+def _simulate(folder):
+    settings = toy.config(
+        training=Training(records_per_site=100, fit_steps=5),
+        release=Release(evaluate_share=0.0, signatures=4),
+    )
+    simulate(settings, toy.records(), toy.SCHEMA, folder, False)
+    write_evaluation(folder, evaluation(Run.open(run_folder(folder), settings).plan))
+
+
+@pytest.fixture(scope="session")
+def out(shared):
+    """The output of a small simulation, measured and with a gate that passed."""
+    return shared / "out"
+
+
+@pytest.fixture(scope="session")
+def run(out):
+    """Its run folder, with all keys."""
+    return run_folder(out)
+
+
+@pytest.fixture(scope="session")
+def plan(out):
+    return finished(out).plan
+
+
+@pytest.fixture(scope="session")
+def whole(shared):
+    """Its bundle. Nobody changes this one."""
+    return shared / "whole"
+
+
+@pytest.fixture(scope="session")
+def zipped(shared):
+    """The same as a zip."""
+    return shared / "whole.zip"
+
+
+@pytest.fixture
+def mine(whole, tmp_path):
+    """A copy of the bundle to do things to."""
+    return copied(whole, tmp_path / "bundle")
