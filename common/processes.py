@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -26,3 +28,13 @@ def command_line(pid: int) -> list[str]:
         return (_PROC / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
         return []
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held. On Linux getrusage would also say what its starter had held."""
+    status = _PROC / "self" / "status"
+    if status.exists():
+        (line,) = (line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -74,7 +74,8 @@ def _array_scores(r: dict[str, Any]) -> Table:
         meaning = "of a classifier, on held-out records"
         table.add_row(name, f"{r[key]:.3f}", f"{r[key + '_real']:.3f}", meaning)
     if "domain_fid" in r:
-        meaning = "Fréchet distance in a small network's features"
+        features = "a small network's" if r["feature_net"] != "signal-features" else "plain"
+        meaning = f"Fréchet distance in {features} features"
         table.add_row("domain FID", f"{r['domain_fid']:.2f}", f"{r['domain_fid_real']:.2f}", meaning)
     return table
 

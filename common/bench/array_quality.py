@@ -256,14 +256,19 @@ def print_table(result: dict[str, Any]) -> None:
     real = (f"{result[key]:.3f}" if key in result else "" for key in ("accuracy_real", "macro_f1_real"))
     table.add_row("real", *real, "", "")
     output.print(table)
-    for name in ("classifier", "classifier_strong"):
-        if name in result:
-            weights = (
-                result[f"{kind}{end}"]
-                for kind in [name.replace("classifier", "classifier_weights")]
-                for end in ("", "_real")
-            )
-            output.print(f"{result[name]}, weights", *weights)
+    for name, found in named(result).items():
+        output.print(f"{name}: {found}", highlight=False)
     output.print(
         f"{result['seconds']:.0f} s, {result['upload_bytes_per_site'] / 1e6:.1f} MB a site", highlight=False
     )
+
+
+def named(result: dict[str, Any]) -> dict[str, str]:
+    """Classifiers and feature net by which the figures were made, with the beginnings of their hashes."""
+    found = {}
+    for ending in ("", "_strong"):
+        if name := result.get(f"classifier{ending}"):
+            weights = (result[f"classifier_weights{ending}{side}"] for side in ("", "_real"))
+            synthetic, real = (str(one)[:16] for one in weights)
+            found[f"classifier {name}"] = f"{synthetic} learned from synthetic, {real} from real records"
+    return {**found, "feature net": result["feature_net"][:16]}

@@ -152,12 +152,22 @@ def deployment(
         int, typer.Option(min=3, max=32, help="With a SuperNode and a vault each, 0.8 GB together.")
     ] = 3,
     schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
+    rows: Annotated[int, typer.Option(min=400, help="Made-up rows of each site, two a patient.")] = 400,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Of local, or steps of every-step; few if not given.")
+    ] = None,
+    local_steps: Annotated[
+        int | None, typer.Option(min=1, help="Of a round of local; 20 if not given.")
+    ] = None,
+    small: Annotated[
+        bool, typer.Option("--small/--usual", help="Networks and a fit of seconds, or the usual ones.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Seconds and memory of a real federation, all of its processes on this machine."""
     from .deployment import measure, print_table
 
-    result = measure(sites, schedule.value)
+    result = measure(sites, schedule.value, rows=rows, rounds=rounds, local_steps=local_steps, small=small)
     print_result(result, as_json, lambda: print_table(result))
 
 

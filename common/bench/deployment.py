@@ -28,14 +28,26 @@ _LOOK = 1.0  # seconds between two looks at the processes
 _EXCHANGES = ("keys", "measure", "train")  # phases in which messages travel
 
 
-def measure(sites: int, schedule: str) -> dict[str, Any]:
-    """Figures of one run from its first command to its release. Raises LoopbackError if it fails."""
+def measure(
+    sites: int,
+    schedule: str,
+    *,
+    rows: int = 400,
+    rounds: int | None = None,
+    local_steps: int | None = None,
+    small: bool = True,
+) -> dict[str, Any]:
+    """Figures of one run from its first command to its release. Raises LoopbackError if it fails.
+
+    rows: of each site; rounds, local_steps: of the schedule, few if not given; small: networks and a fit of
+    seconds, not those that plans have if they say nothing
+    """
     with tempfile.TemporaryDirectory(prefix="fedcgan-deployment-") as name:
         folder = Path(name)
         load, began = os.getloadavg()[0], time.time()
-        with Loopback(folder, sites) as federation:
+        with Loopback(folder, sites, rows=rows) as federation:
             joined = time.time()
-            path, plan_hash = federation.plan(**_training(schedule))
+            path, plan_hash = federation.plan(small=small, **_training(schedule, rounds, local_steps))
             _until_connected(federation)
             asked = time.time()
             federation.of("run", str(path), "--detach")
@@ -46,13 +58,18 @@ def measure(sites: int, schedule: str) -> dict[str, Any]:
             _until_finished(run, processes)
             finished = time.time()
             plan = Plan.from_json(path.read_bytes())
-            times = answered([federation.folder / name / "outbox.jsonl" for name in federation.names], plan)
+            folders = [federation.folder / name for name in federation.names]
+            times = answered([folder / "outbox.jsonl" for folder in folders], plan)
+            computing = computed([folder / "ledger.jsonl" for folder in folders], plan)
         report = json.loads((run / "release" / "report.json").read_text("utf-8"))
         first = min(of["contribution"][0] for of in times.values() if "contribution" in of)
         exchanging = sum(report["seconds"].get(phase, 0.0) for phase in _EXCHANGES)
+        working = sum(computing.values()) + report["seconds"].get("fit", 0.0)
         return {
             "sites": sites,
             "schedule": schedule,
+            "rows": rows,
+            "local_steps": getattr(plan.train, "local_steps", None),
             "sums": len(plan.steps),
             "seconds": {
                 "join": round(joined - began, 1),
@@ -64,7 +81,9 @@ def measure(sites: int, schedule: str) -> dict[str, Any]:
                 **{f"phase_{phase}": spent for phase, spent in report["seconds"].items()},
             },
             "seconds_per_sum": round(statistics.median(sums(times, plan, report["seconds"])), 1),
+            "computing": computing,
             "exchanging_share": round(exchanging / (finished - approved), 3),
+            "protocol_share": round(1 - working / (finished - approved), 3),
             "peak_bytes": processes.peak,
             "processor_seconds": {kind: round(spent, 1) for kind, spent in processes.spent.items()},
             "processor_share": round(sum(processes.spent.values()) / (finished - asked), 3),
@@ -75,9 +94,10 @@ def measure(sites: int, schedule: str) -> dict[str, Any]:
         }
 
 
-def _training(schedule: str) -> dict[str, Any]:
-    rounds = _ROUNDS[schedule]
-    return {"schedule": schedule, "rounds": rounds, "sample_rate": 0.1} if rounds else {}
+def _training(schedule: str, rounds: int | None, local_steps: int | None) -> dict[str, Any]:
+    count = _ROUNDS[schedule] if rounds is None else rounds
+    steps = {} if local_steps is None else {"local_steps": local_steps}
+    return {"schedule": schedule, "rounds": count, "sample_rate": 0.1, **steps} if count else {}
 
 
 def _until_connected(federation: Loopback) -> None:
@@ -155,6 +175,23 @@ def answered(outboxes: list[Path], plan: Plan) -> dict[str, dict[str, tuple[floa
     return found
 
 
+def computed(ledgers: list[Path], plan: Plan) -> dict[str, float]:
+    """For each step of a plan, the seconds that the slowest site computed: from its charge to its answer.
+
+    Encryption is among them. A ledger's times are whole seconds.
+    """
+    found: dict[str, float] = {}
+    for ledger in ledgers:
+        began: dict[str, datetime] = {}
+        for line in _lines(ledger):
+            if line.get("plan") != plan.hash or line.get("kind") not in ("charge", "answered"):
+                continue
+            at, step = datetime.fromisoformat(line["time"]), line["step"]
+            spent = (at - began.setdefault(step, at)).total_seconds()
+            found[step] = max(found.get(step, 0.0), spent)
+    return found
+
+
 def sums(
     times: dict[str, dict[str, tuple[float, float]]], plan: Plan, phases: dict[str, float]
 ) -> list[float]:
@@ -184,6 +221,7 @@ def print_table(result: dict[str, Any]) -> None:
         row(name.replace("_", " "), f"{seconds:.1f}", "s")
     row("a secure sum", f"{result['seconds_per_sum']:.1f}", f"s, median of {result['sums']}")
     row("exchanging", f"{100 * result['exchanging_share']:.0f}", "% of the time from approval to release")
+    row("protocol", f"{100 * result['protocol_share']:.0f}", "% of it: no site's computing, no fit")
     for kind, peak in result["peak_bytes"].items():
         row(
             kind, f"{peak / 2**20:.0f}", f"MiB, {result['processor_seconds'].get(kind, 0):.0f} s of processor"

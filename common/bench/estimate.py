@@ -6,8 +6,6 @@ steps run once on made-up records, through the same code as in a run.
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 import uuid
@@ -35,6 +33,7 @@ from ..phases import Local
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
 from ..privacy.ledger import Cap, Ledger
+from ..processes import peak_bytes
 from ..rehearsal import made_up_records
 from ..schema import Schema
 from .he import sum_seconds
@@ -58,7 +57,7 @@ def estimate(plan: Plan, schema: Schema) -> dict[str, Any]:
     bytes_ = _bytes(plan, sums)
     seconds = _seconds(plan, schema, encodings, states)
     received = len(plan.federation.sites) * max(entry["upload_bytes"] for entry in sums.values())
-    here = _peak_bytes()
+    here = peak_bytes()
     return {
         "plan": plan.hash,
         "epsilon": rounded_up(epsilon(plan.charged({}, plan.rounds), plan.privacy.delta)),
@@ -207,9 +206,3 @@ def _timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _peak_bytes() -> int:
-    """The most memory this process has held, with one site's work done in it."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -48,7 +48,7 @@ class Loopback:
     """A coordinator and ``sites`` sites with made-up records, joined and admitted; started by ``with``.
 
     folder: an empty one; rehearse: with every site that comes online; courier_user: another user, for root;
-    absent: sites that are not started by ``with``
+    absent: sites that are not started by ``with``; rows: made-up ones of a site, two a patient
     The edge is nginx, or none where there is no nginx.
     """
 
@@ -60,8 +60,10 @@ class Loopback:
         rehearse: bool = False,
         courier_user: str | None = None,
         absent: tuple[str, ...] = (),
+        rows: int = _RECORDS,
     ) -> None:
         self.folder = folder
+        self._rows = rows
         self.names = [f"site-{number}" for number in range(1, sites + 1)]
         self.federation = folder / "federation"
         self._courier_user = courier_user
@@ -146,15 +148,20 @@ class Loopback:
         process.kill()
         process.wait()
 
-    def plan(self, *, least: int | None = None, **training: Any) -> tuple[Path, str]:
-        """A plan of all sites: its file and its hash. least: sites that a sum needs, all if None."""
+    def plan(self, *, least: int | None = None, small: bool = True, **training: Any) -> tuple[Path, str]:
+        """A plan of all sites: its file and its hash.
+
+        least: sites that a sum needs, all if None; small: networks and a fit of seconds, not the usual ones
+        """
         enough = {} if least is None else {"min_contributors": least}
+        model = {"latent": 8, "generator_hidden": [16], "discriminator_hidden": [16]} if small else {}
+        fit = {"fit_steps": 40} if small else {}
         wanted = {
             "name": "loopback",
             "federation": {"threshold": len(self.names) // 2 + 1, **enough},
             "privacy": {"epsilon": 3.0, "delta": 1e-5},
-            "model": {"latent": 8, "generator_hidden": [16], "discriminator_hidden": [16]},
-            "training": {"records_per_site": 100, "fit_steps": 40, **training},
+            "model": model,
+            "training": {"records_per_site": self._rows // 4, **fit, **training},
         }
         number = len(list(self.folder.glob("run-*.toml"))) + 1
         path = self.folder / f"run-{number}.toml"
@@ -203,7 +210,7 @@ class Loopback:
         self.ask(*made, *(["--link-port", str(link)] if edge == "nginx" else []))
         for number, name in enumerate(self.names):
             records = self.folder / f"{name}.parquet"
-            made_up(number).to_parquet(records)
+            made_up(number, self._rows).to_parquet(records)
             records.chmod(0o600)
             self.of("federation", "invite", name)
             joined = ["site", "join", f"{name}.kit.zip", "--records", str(records)]
@@ -212,17 +219,17 @@ class Loopback:
             self.of("federation", "admit", f"{name}.reply.json")
 
 
-def made_up(seed: int) -> pd.DataFrame:
+def made_up(seed: int, rows: int = _RECORDS) -> pd.DataFrame:
     """Records of nobody, two rows a patient, in which columns depend on each other."""
     random = np.random.default_rng(seed)
-    age = random.integers(0, 101, _RECORDS)
-    ill = random.random(_RECORDS) < age / 120
+    age = random.integers(0, 101, rows)
+    ill = random.random(rows) < age / 120
     return pd.DataFrame(
         {
-            "patient": np.arange(_RECORDS) // 2,
+            "patient": np.arange(rows) // 2,
             "age": age,
-            "smoker": np.where(random.random(_RECORDS) < 0.2 + 0.3 * ill, "yes", "no"),
-            "grade": random.integers(1, 4, _RECORDS),
+            "smoker": np.where(random.random(rows) < 0.2 + 0.3 * ill, "yes", "no"),
+            "grade": random.integers(1, 4, rows),
             "outcome": np.where(ill, "ill", "well"),
         }
     )

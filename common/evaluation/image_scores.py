@@ -164,7 +164,7 @@ def image_scores(
     """
     if min(len(synthetic), len(train), len(test)) < 2:
         raise TooFewRecordsError("scores need at least 2 synthetic, 2 training and 2 test images")
-    synthetic, real = _drawn(synthetic, FOR_CLASSIFIER, seed), _drawn(train, FOR_CLASSIFIER, seed)
+    synthetic, real = drawn(synthetic, FOR_CLASSIFIER, seed), drawn(train, FOR_CLASSIFIER, seed)
     real = real.take(np.arange(min(len(real), len(synthetic))))
     result = {
         **_learned(classifiers.small_cnn, SMALL_EPOCHS, (synthetic, real, test), seed, reference),
@@ -180,7 +180,8 @@ def image_scores(
     return result
 
 
-def _drawn(records: Arrays, count: int, seed: int) -> Arrays:
+def drawn(records: Arrays, count: int, seed: int) -> Arrays:
+    """At most ``count`` records, drawn without replacement."""
     return records.take(np.random.default_rng(seed).permutation(len(records))[:count])
 
 
@@ -218,12 +219,12 @@ def _compared(synthetic: Arrays, train: Arrays, test: Arrays, seed: int, referen
     rounds = classifiers.epochs_for(len(train), FEATURE_EPOCHS, reference)
     classifiers.fit(network, train.values, train.labels, rounds, seed)
     count = min(FOR_DISTANCES, len(synthetic), len(train), len(test))
-    real = _drawn(train, count, seed)
+    real = drawn(train, count, seed)
     features = classifiers.penultimate(network, real.values)
     spread = features.std(0)
     spread[spread == 0] = 1.0
     found: dict[str, Any] = {"feature_net": classifiers.weights_hash(network), "records_distances": count}
-    for ending, side in (("", _drawn(synthetic, count, seed)), ("_real", _drawn(test, count, seed))):
+    for ending, side in (("", drawn(synthetic, count, seed)), ("_real", drawn(test, count, seed))):
         other = classifiers.penultimate(network, side.values) / spread
         kernel = kernel_distance(features / spread, other)
         scores = {

@@ -6,6 +6,7 @@ it is part of a release.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..arrays import Arrays
@@ -109,44 +110,68 @@ def side_by_side(
     save(sheet, path, {"Title": "Real and generated signals: examples, mean and standard deviation"})
 
 
-def tstr(synthetic: Arrays, train: Arrays, test: Arrays) -> dict[str, dict[str, float | None]]:
+def tstr(synthetic: Arrays, train: Arrays, test: Arrays) -> dict[str, dict[str, Any]]:
     """Train on synthetic, test on real (Esteban et al. 2017), next to train on real.
 
     synthetic, train, test: generated records; real records; other real records of other subjects. Two
     classifiers see the samples of all channels in a row: ``trees`` (100 extremely randomised trees, balanced,
     seed 0) and ``logistic`` (regression on standardised samples).
-    Each has ``synthetic_accuracy``, ``synthetic_macro_f1``, ``real_accuracy``, ``real_macro_f1`` and
+    Each has ``synthetic_accuracy``, ``synthetic_macro_f1``, ``real_accuracy``, ``real_macro_f1``, the hashes
+    ``synthetic_weights`` and ``real_weights`` of the very classifiers (None: one class was always said), and
     ``ratio``, the macro-F1 trained on synthetic over that trained on real; None if the latter is 0. F1 is
     over the classes of the test records. Only where real records may be seen, at a site or in a simulation.
     """
     result = {}
     for name in ("trees", "logistic"):
-        scores: dict[str, float | None] = {}
+        scores: dict[str, Any] = {}
         for side, records in (("synthetic", synthetic), ("real", train)):
-            accuracy, f1 = _score(name, records, test)
-            scores[f"{side}_accuracy"], scores[f"{side}_macro_f1"] = accuracy, f1
-        above, below = scores["synthetic_macro_f1"], scores["real_macro_f1"]
-        scores["ratio"] = above / below if above is not None and below else None
+            accuracy, f1, weights = _score(name, records, test)
+            scores |= {f"{side}_accuracy": accuracy, f"{side}_macro_f1": f1, f"{side}_weights": weights}
+        below = scores["real_macro_f1"]
+        scores["ratio"] = scores["synthetic_macro_f1"] / below if below else None
         result[name] = scores
     return result
 
 
-def _score(name: str, train: Arrays, test: Arrays) -> tuple[float, float]:
-    """Accuracy and macro-F1 on ``test``. With one class to learn from, that class is always said."""
+def _score(name: str, train: Arrays, test: Arrays) -> tuple[float, float, str | None]:
+    """Accuracy, macro-F1 on ``test`` and hash. With one class to learn from, that class is always said."""
     if not len(train) or not len(test):
         raise TooFewRecordsError("a classifier needs records to learn from and others to be tested on")
-    said = np.full(len(test), train.labels[0])
+    said, weights = np.full(len(test), train.labels[0]), None
     if np.unique(train.labels).size > 1:
-        model = _classifier(name)
+        model = trees() if name == "trees" else _logistic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # short training is the same for both sides
             model.fit(train.values.reshape(len(train), -1), train.labels)
         said = model.predict(test.values.reshape(len(test), -1))
+        weights = _hash(_learned(model))
     f1 = f1_score(test.labels, said, labels=np.unique(test.labels), average="macro", zero_division=0)
-    return float(accuracy_score(test.labels, said)), float(f1)
+    return float(accuracy_score(test.labels, said)), float(f1), weights
 
 
-def _classifier(name: str) -> Any:
-    if name == "trees":
-        return ExtraTreesClassifier(100, class_weight="balanced", random_state=0)
+def trees() -> ExtraTreesClassifier:
+    """100 extremely randomised trees, balanced, seed 0."""
+    return ExtraTreesClassifier(100, class_weight="balanced", random_state=0)
+
+
+def _logistic() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+
+
+def _learned(model: ExtraTreesClassifier | Pipeline) -> list[NDArray[Any]]:
+    """All that a classifier predicts by."""
+    if isinstance(model, Pipeline):
+        scaler, regression = model[0], model[-1]
+        return [scaler.mean_, scaler.scale_, regression.coef_, regression.intercept_]
+    parts = ("children_left", "children_right", "feature", "threshold", "value")
+    return [getattr(one.tree_, part) for one in model.estimators_ for part in parts]
+
+
+def _hash(arrays: list[NDArray[Any]]) -> str:
+    """SHA-256, in hex, of types, shapes and bytes in order."""
+    found = hashlib.sha256()
+    for array in arrays:
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        found.update(f"{little.dtype.str} {little.shape}\n".encode())
+        found.update(little.tobytes())
+    return found.hexdigest()

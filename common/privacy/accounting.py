@@ -35,6 +35,7 @@ _MOST_NOISE = 1e6  # that is told from more: to account for less is on the safe 
 _FINEST = 1e-12  # where there is hardly any loss
 _MOST_POINTS = 1 << 27  # of a loss distribution, which bounds time and memory; usual plans have 1e5
 _NOISE_RANGE = (0.3, 1000.0)
+_BRACKET = 4.0  # noise is searched within this factor
 _PRECISION = 1e-4  # of a calibrated noise multiplier, relative
 
 
@@ -54,14 +55,17 @@ def calibrate(spend: Callable[[float], list[Mechanism]], target: float, delta: f
 
     Raises PrivacyTargetError with the smallest reachable epsilon if even the largest noise exceeds it.
     """
-    low, high = _NOISE_RANGE
+    least_noise, high = _NOISE_RANGE
     if (least := epsilon(spend(high), delta)) > target:
         raise PrivacyTargetError(
             f"epsilon {target:g} cannot be reached: {least:.4g} is spent even with noise {high:g}",
             hint="raise epsilon, or use fewer steps",
         )
-    if epsilon(spend(low), delta) <= target:
-        return low
+    # from above, so that no loss far beyond the target is computed: its distribution could fill memory
+    while epsilon(spend(low := max(least_noise, high / _BRACKET)), delta) <= target:
+        if low == least_noise:
+            return low
+        high = low
 
     from scipy.optimize import brentq
 
@@ -113,15 +117,17 @@ def _merged(mechanisms: Iterable[Mechanism]) -> tuple[Mechanism, ...]:
     """The same privacy loss in fewest parts, in a canonical order: composition does not see order.
 
     Gaussian sums compose to one whose 1 / noise**2 is the sum of theirs, exactly, also when chosen adaptively
-    (Dong, Roth and Su 2022, Corollary 3.3). Equal sampled steps are counted together.
+    (Dong, Roth and Su 2022, Corollary 3.3). Equal sampled steps are counted together. Noise above the most
+    that is told apart counts as that much: of a loss that small, a grid fine enough would fill memory.
     """
     steps: Counter[tuple[float, float]] = Counter()
     sums = []
     for mechanism in mechanisms:
+        sigma = min(mechanism.noise_multiplier, _MOST_NOISE)
         if isinstance(mechanism, SampledGaussian):
-            steps[mechanism.noise_multiplier, mechanism.sample_rate] += mechanism.steps
+            steps[sigma, mechanism.sample_rate] += mechanism.steps
         else:
-            sums.append(mechanism.noise_multiplier)
+            sums.append(sigma)
     if len(sums) > 1:
         sums = [1 / math.sqrt(math.fsum(1 / sigma / sigma for sigma in sums))]
     return (
@@ -180,7 +186,7 @@ def _gaussian_loss(noise_multiplier: float, sample_rate: float, grid: float) -> 
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
     return from_gaussian_mechanism(
-        standard_deviation=min(noise_multiplier, _MOST_NOISE),
+        standard_deviation=noise_multiplier,
         value_discretization_interval=grid,
         sampling_prob=sample_rate,
         neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,

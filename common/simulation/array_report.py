@@ -12,7 +12,8 @@ from ..arrays import Arrays
 from ..evaluation.alarms import alarms
 from ..evaluation.image_scores import image_scores
 from ..evaluation.signal_features import table
-from ..evaluation.signal_views import overlay, side_by_side, tstr
+from ..evaluation.signal_scores import signal_scores
+from ..evaluation.signal_views import overlay, side_by_side
 from ..schema import ArraySchema, SignalSchema
 from ..tables import write_table
 from .prepare import Run
@@ -41,16 +42,7 @@ def array_scores(
     """
     if not isinstance(schema, SignalSchema):
         return image_scores(synthetic, real, held_out, seed, strong=strong)
-    found = tstr(synthetic, real, held_out)
-    trees = found["trees"]
-    return {
-        "accuracy": trees["synthetic_accuracy"],
-        "accuracy_real": trees["real_accuracy"],
-        "macro_f1": trees["synthetic_macro_f1"],
-        "macro_f1_real": trees["real_macro_f1"],
-        "tstr_over_trtr": trees["ratio"],
-        "logistic": found["logistic"],
-    }
+    return signal_scores(synthetic, real, held_out, schema, seed)
 
 
 def write_views(synthetic: Arrays, real: Arrays, schema: SignalSchema, folder: Path) -> None:

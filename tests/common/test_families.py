@@ -172,7 +172,7 @@ def test_a_family_learns_a_known_distribution(family):
     far, recognised = judged(trained(plan, two_classes()), two_classes(seed=1))
     untrained, chance = judged(family_of(SCHEMA, plan), two_classes(seed=1))
     assert far < 0.45 * untrained
-    assert recognised > 0.85
+    assert recognised > 0.75
     assert chance < 0.65
 
 

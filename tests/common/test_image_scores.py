@@ -248,6 +248,8 @@ def test_good_images_score_like_real_ones_and_bad_ones_do_not(digits):
     assert good["records_distances"] == 397
     assert good["feature_net"] == bad["feature_net"]
     assert good["classifier"] == "small-cnn"
+    assert good["classifier_weights_real"] == bad["classifier_weights_real"] != good["classifier_weights"]
+    assert good["classifier_weights"] != bad["classifier_weights"]
 
 
 def test_large_colour_images_and_the_strong_net():
@@ -259,6 +261,7 @@ def test_large_colour_images_and_the_strong_net():
     first, again, other = (image_scores(*small, seed, strong=True, reference=15) for seed in (0, 0, 1))
     assert first == again
     assert first["feature_net"] != other["feature_net"]
-    assert {"accuracy_strong", "accuracy_strong_real"} <= set(first)
+    assert {"accuracy_strong", "accuracy_strong_real", "classifier_weights_strong"} <= set(first)
+    assert first["classifier_strong"] == "strong-cnn"
     with pytest.raises(TooFewRecordsError):
         image_scores(small[0].take(np.arange(1)), *small[1:])

@@ -157,7 +157,24 @@ def test_noise_that_protects_nobody_is_no_plan(part, noise):
 def test_a_loss_that_fills_memory_is_not_computed(mechanism):
     with pytest.raises(PrivacyTargetError):
         epsilon([mechanism], 1e-5)
-    assert epsilon([GaussianSum(noise_multiplier=1e300)], 1e-5) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "mechanisms",
+    [
+        [GaussianSum(noise_multiplier=1e300)],
+        [GaussianSum(noise_multiplier=1e300)] * 2,
+        [GaussianSum(noise_multiplier=1e9)],
+        [SampledGaussian(noise_multiplier=1e300, sample_rate=0.01, steps=3)],
+    ],
+)
+def test_a_loss_too_small_to_see_takes_no_memory(mechanisms):
+    tracemalloc.start()
+    try:
+        assert 0 <= epsilon(mechanisms, 1e-5) < 1e-5
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_a_plan_claims_to_continue_does_not_lower_what_a_site_is_charged(tmp_path):

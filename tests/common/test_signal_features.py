@@ -14,6 +14,7 @@ from common.arrays import Arrays
 from common.columns import CategoryColumn
 from common.errors import TooFewRecordsError
 from common.evaluation.signal_features import BANDS, FEATURES, features, table
+from common.evaluation.signal_scores import signal_scores
 from common.evaluation.signal_views import components, overlay, side_by_side, tstr
 from common.schema import Channel, SignalSchema
 
@@ -171,3 +172,29 @@ def test_one_class_only_teaches_to_say_that_class():
     assert never["ratio"] is None
     with pytest.raises(TooFewRecordsError):
         tstr(train.take(train.labels > 1), train, test)
+
+
+def test_good_signals_score_like_real_ones_and_others_do_not():
+    train, test = records(80), records(60, seed=1)
+    good = signal_scores(records(80, seed=2), train, test, schema())
+    flat = Arrays(np.zeros_like(train.values), train.labels)
+    bad = signal_scores(flat, train, test, schema())
+    for name in ("domain_fid", "sliced_wasserstein"):
+        assert good[name] < 0.5 * bad[name], name
+        assert good[f"{name}_real"] == bad[f"{name}_real"]
+    assert good["coverage"] > 0.8
+    assert bad["coverage"] < 0.2
+    assert good["recognised"] > 0.9
+    assert bad["recognised"] < 0.6
+    assert good["feature_net"] == "signal-features"
+
+
+def test_hashes_name_the_very_classifiers():
+    train, other, test = records(80), records(80, seed=2), records(60, seed=1)
+    one, same, another = (tstr(side, train, test) for side in (train, train, other))
+    for name in ("trees", "logistic"):
+        assert one[name] == same[name]
+        assert one[name]["synthetic_weights"] == one[name]["real_weights"]
+        assert another[name]["synthetic_weights"] != another[name]["real_weights"]
+    alone = tstr(train.take(train.labels == 1), train, test)
+    assert alone["trees"]["synthetic_weights"] is None

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.bench.deployment import answered, sums
+from common.bench.deployment import answered, computed, sums
 
 
 def test_a_sum_takes_from_the_opening_before_it_to_its_own(tmp_path):
@@ -25,3 +25,20 @@ def test_a_sum_takes_from_the_opening_before_it_to_its_own(tmp_path):
     first, last = times["count"]["contribution"]
     assert last - first == 1
     assert sums(times, plan, {"fit": 20.0}) == pytest.approx([7, 13, 4])
+
+
+def test_a_step_is_computed_from_its_charge_to_its_answer_by_the_slowest(tmp_path):
+    plan = SimpleNamespace(hash="ab")
+    ledgers = [tmp_path / "a", tmp_path / "b"]
+    for path, seconds in zip(ledgers, (7, 9), strict=True):
+        lines = [{"ledger": 2, "dataset": "x"}]
+        for kind, of, at in (
+            ("charge", "ab", 0),
+            ("charge", "cd", 1),
+            ("answered", "ab", seconds),
+            ("outcome", "ab", 50),
+        ):
+            time = f"2026-11-22T14:00:{at:02}+00:00"
+            lines.append({"kind": kind, "time": time, "plan": of, "step": "train-0001"})
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert computed(ledgers, plan) == {"train-0001": 9.0}

@@ -179,6 +179,19 @@ def test_calibration_is_the_inverse(target):
     assert epsilon(spend(sigma * 0.998), DELTA) > target
 
 
+def test_calibration_computes_no_loss_far_beyond_its_target(monkeypatch):
+    """2,500 steps on a tenth of the records, with the least noise there is: 15 million points, 5 GB."""
+    monkeypatch.setattr(accounting, "_MOST_POINTS", 1 << 19)
+
+    def spend(sigma):
+        return [SampledGaussian(noise_multiplier=sigma, sample_rate=0.1, steps=2500)]
+
+    with pytest.raises(PrivacyTargetError, match="not computed"):
+        epsilon(spend(0.3), DELTA)
+    sigma = calibrate(spend, 3.0, DELTA)
+    assert 0.995 * 3.0 < epsilon(spend(sigma), DELTA) <= 3.0
+
+
 def test_nothing_spent_is_zero():
     assert epsilon([], DELTA) == 0.0
 
