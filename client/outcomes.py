@@ -39,16 +39,21 @@ def note_answer(ledger: Ledger, reply: bytes, plan: Plan, step: str) -> None:
 
 
 def cost(mechanism: Mechanism, step: str, plan: Plan, ledger: Ledger) -> Mechanism:
-    """What a step costs a unit of this site on top of what the ledger has.
+    """What a step costs a unit of this site on top of what the ledger has; the same if it is asked again.
 
     A unit held out pays for the evaluation as much as one trained on for all sums of the run. Where this site
-    missed one of them, what it was not charged then is charged now (1 / variance adds).
+    missed one of them, what it was not charged then is charged now (1 / variance adds). Another attempt costs
+    a unit held out all of that again.
     """
     if (evaluate := plan.release.evaluate) is None or attempted(step)[0] != EVALUATE_STEP:
         return mechanism
-    ours = [entry.mechanism for entry in ledger.entries() if entry.plan == plan.hash]
-    charged = sum(sums.noise_multiplier**-2 for sums in ours if isinstance(sums, GaussianSum))
-    missing = evaluate.alone.noise_multiplier**-2 - charged
+    ours = {entry.step: entry.mechanism for entry in ledger.entries() if entry.plan == plan.hash}
+    if step in ours:
+        return ours[step]
+    if any(attempted(charged)[0] == EVALUATE_STEP for charged in ours):
+        return evaluate.alone
+    sums = [charged for charged in ours.values() if isinstance(charged, GaussianSum)]
+    missing = evaluate.alone.noise_multiplier**-2 - sum(one.noise_multiplier**-2 for one in sums)
     if missing <= evaluate.noise_multiplier**-2 * (1 + 1e-6):  # rounding
         return mechanism
     return GaussianSum(noise_multiplier=missing**-0.5)

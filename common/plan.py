@@ -229,8 +229,18 @@ class Plan(BaseModel):
         """The same of this run alone."""
         later = {train_step(number) for number in range(rounds + 1, self.rounds + 1)}
         later |= {EVALUATE_STEP} if later else set()
-        done = [(step, mechanism) for step, mechanism in self.steps.items() if step not in later]
-        return [mechanism for step, mechanism in done for _ in range(attempts.get(step, 1))]
+        done = [step for step in self.steps if step not in later]
+        return [cost for step in done for cost in self.charges(step, attempts.get(step, 1))]
+
+    def charges(self, step: str, attempts: int) -> list[Mechanism]:
+        """What so many attempts at a step cost together.
+
+        Another attempt at the evaluation costs all that it costs a unit held out, which is in every attempt:
+        n of them cost it n times the whole, of which the first has what earlier sums cost the others.
+        """
+        planned, evaluate = self.steps[step], self.release.evaluate
+        again = evaluate.alone if evaluate and step == EVALUATE_STEP else planned
+        return [planned, *[again] * (attempts - 1)]
 
     @property
     def views(self) -> dict[str, int]:

@@ -59,7 +59,13 @@ class Evaluate(BaseModel):
     @property
     def alone(self) -> GaussianSum:
         """What it costs a unit held out, which is in no other sum."""
-        return GaussianSum(noise_multiplier=max(LEAST_NOISE, self.noise_multiplier / self.held_out_gain))
+        return GaussianSum(noise_multiplier=self.noise_multiplier / self.held_out_gain)
+
+    @model_validator(mode="after")
+    def _accountable(self) -> Self:
+        if self.alone.noise_multiplier < LEAST_NOISE:
+            raise ValueError(f"noise_multiplier / held_out_gain is at least {LEAST_NOISE:g}")
+        return self
 
 
 class GateTerms(BaseModel):

@@ -156,10 +156,10 @@ def columns(schema: Schema) -> list[tuple[str, str, str]]:
 def mechanisms(plan: Plan, attempts: Mapping[str, int]) -> list[tuple[str, str, str]]:
     """Steps, mechanism and noise of everything that was charged in this run; equal steps in one line."""
     lines: dict[tuple[str, str], list[int]] = {}
-    for step, mechanism in plan.steps.items():
+    for step in plan.steps:
         name = "train" if step.startswith("train-") else step
-        count = lines.setdefault((name, _said(mechanism)), [0])
-        count[0] += attempts.get(step, 1)
+        for mechanism in plan.charges(step, attempts.get(step, 1)):
+            lines.setdefault((name, _said(mechanism)), [0])[0] += 1
     return [
         (name, said, "once" if times == 1 else f"{times} times") for (name, said), (times,) in lines.items()
     ]

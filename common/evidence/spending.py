@@ -28,12 +28,12 @@ def spent(plan: Plan, attempts: Mapping[str, int]) -> list[Spent]:
     Of many steps some are left out, never the first two or the last. attempts: at steps that were tried again
     """
     earlier = list(plan.continues.mechanisms) if plan.continues else []
-    steps = list(plan.steps.items())
+    steps = list(plan.steps)
     wanted = _chosen(len(steps))
     found = [Spent(BEFORE, 0, _epsilon(earlier, plan))]
     done: list[Mechanism] = list(earlier)
-    for number, (step, mechanism) in enumerate(steps, 1):
-        done += [mechanism] * attempts.get(step, 1)
+    for number, step in enumerate(steps, 1):
+        done += plan.charges(step, attempts.get(step, 1))
         if number in wanted:
             found.append(Spent(step, number, _epsilon(done, plan)))
     return found

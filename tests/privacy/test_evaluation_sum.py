@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from client import outcomes
 from client.vault import SHOWN
@@ -13,15 +14,17 @@ from common.crypto.secret_file import read_secret
 from common.errors import ConfigError, MalformedMessageError
 from common.evaluation.judge import judged
 from common.evaluation.scored import COLUMNS, HELD_OUT, TASK, TRAINED
+from common.evidence.spending import spent
 from common.holdout import Split, held_out
 from common.limits import check_plan
 from common.modalities.tabular import encode
-from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP
+from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, attempt, attempted
 from common.planning import make_plan, stand_in
 from common.privacy.accounting import epsilon
 from common.privacy.ledger import Cap, Ledger
 from common.privacy.mechanism import GaussianSum
 from common.rehearsal import synthetic_rows
+from common.release_terms import Evaluate
 from common.states import EvaluateState
 from server.checkpoint import Checkpoint
 from server.evaluated import evaluated
@@ -107,6 +110,59 @@ def test_a_site_that_missed_a_sum_pays_for_its_held_out_units(tmp_path):
     assert outcomes.cost(PLAN.count.mechanism, COUNT_STEP, PLAN, ledger) == PLAN.count.mechanism
     other = PLAN.model_copy(update={"run": "another"})
     assert outcomes.cost(evaluate.mechanism, EVALUATE_STEP, other, ledger) != evaluate.mechanism
+
+
+def test_every_attempt_at_the_evaluation_costs_a_unit_held_out_the_whole(tmp_path):
+    """At the site, in the release, in every view; it is in each attempt with its whole gain."""
+    ledger = Ledger(tmp_path / "ledger.jsonl", "a" * 32)
+    ledger.create()
+    delta, evaluate = PLAN.privacy.delta, PLAN.release.evaluate
+
+    def charge(step, planned):
+        mechanism = outcomes.cost(planned, step, PLAN, ledger)
+        cap, unit = Cap(epsilon=50.0, delta=delta), PLAN.privacy.unit
+        ledger.charge(mechanism, plan=PLAN.hash, step=step, cap=cap, unit=unit, sensitivity=1.0)
+
+    steps = [COUNT_STEP, MEASURE_STEP, *(attempt(EVALUATE_STEP, number) for number in (1, 2, 3))]
+    for step in steps:
+        for _ in range(2):  # asked again after a crash before the answer: the same charge
+            charge(step, PLAN.steps[attempted(step)[0]])
+    assert [entry.step for entry in ledger.entries()] == steps
+    sums = [m for m in PLAN.mechanisms if isinstance(m, GaussianSum)]
+    assert PLAN.train is None
+    at_site, held_out_pays = (epsilon(m, delta) for m in (ledger_of(ledger), [evaluate.alone] * 3))
+    assert at_site == pytest.approx(held_out_pays, rel=1e-3)
+    attempts = {EVALUATE_STEP: 3}
+    assert epsilon(PLAN.charged(attempts, PLAN.rounds), delta) == pytest.approx(at_site, rel=1e-9)
+    assert epsilon([*sums, *[evaluate.mechanism] * 2], delta) < 0.7 * held_out_pays  # the variant: too little
+    assert spent(PLAN, attempts)[-1].epsilon == pytest.approx(at_site, abs=1e-4)
+    for view, honest in PLAN.views.items():
+        seen = PLAN.seen([evaluate.alone] * 3, honest)
+        pays = epsilon(PLAN.charged_in_view(view, attempts, PLAN.rounds), delta)
+        assert pays == pytest.approx(epsilon(seen, delta), rel=1e-3)
+
+
+def ledger_of(ledger):
+    return [entry.mechanism for entry in ledger.entries()]
+
+
+def test_a_site_of_the_evaluation_alone_may_be_asked_again(tmp_path):
+    """What it was charged more for sums that it missed is what the retry is held against."""
+    ledger = Ledger(tmp_path / "ledger.jsonl", "a" * 32)
+    ledger.create()
+    evaluate = PLAN.release.evaluate
+    for _ in range(2):
+        mechanism = outcomes.cost(evaluate.mechanism, EVALUATE_STEP, PLAN, ledger)
+        assert mechanism.noise_multiplier == pytest.approx(evaluate.alone.noise_multiplier)
+        cap, unit = Cap(epsilon=50.0, delta=1e-5), PLAN.privacy.unit
+        ledger.charge(mechanism, plan=PLAN.hash, step=EVALUATE_STEP, cap=cap, unit=unit, sensitivity=1.0)
+    assert len(ledger.entries()) == 1
+
+
+def test_a_gain_that_costs_more_than_is_worked_out_is_refused():
+    evaluate = PLAN.release.evaluate.model_dump()
+    with pytest.raises(ValidationError, match=r"noise_multiplier / held_out_gain"):
+        Evaluate.model_validate({**evaluate, "noise_multiplier": 0.1, "held_out_gain": 2.5})
 
 
 def test_the_budget_is_kept_with_the_evaluation_in_it():
