@@ -156,8 +156,13 @@ def _follow(run: RunFolder, detach: bool, as_json: bool) -> None:
         raise _ending(last)
     release = run.folder / "release"
     data = {**last.model_dump(mode="json"), "release": str(release)}
-    text = f"{release}: the generator and synthetic records, epsilon {last.epsilon:.3f}"
-    print_result(data, as_json, lambda: output.print(text, highlight=False, soft_wrap=True))
+
+    def human() -> None:
+        text = f"{release}: the generator and synthetic records, epsilon {last.epsilon:.3f}"
+        output.print(text, highlight=False, soft_wrap=True)
+        output.print(f"next   fedcgan release {run.folder}", highlight=False, soft_wrap=True)
+
+    print_result(data, as_json, human)
 
 
 def _watched(run: RunFolder, as_json: bool) -> Status:

@@ -149,7 +149,8 @@ class RunFolder:
     @classmethod
     def find(cls, federation: FederationFolder, known: str | None) -> Self:
         """The run whose plan's hash begins so; the latest if nothing is given. Raises FederationError."""
-        found = [path.parent for path in (federation.folder / "runs").glob("*/plan.json")]
+        plans = (federation.folder / "runs").glob("*/plan.json")
+        found = [path.parent for path in plans if cls(path.parent).deployed]  # a bundle has a plan, too
         if known is not None:
             found = [folder for folder in found if len(known) >= 6 and folder.name.startswith(known)]
             if len(found) != 1:

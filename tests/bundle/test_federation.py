@@ -110,6 +110,20 @@ def test_from_run_to_a_verified_release(federated, sites, tmp_path, command):
     assert (found.manifest.simulated, sorted(found.signed)) == (False, sorted(NAMES))
 
 
+def test_a_bundle_beside_its_run_is_no_run(federated, command):
+    """Where it goes if nothing is said."""
+    federation, run, _, _ = federated
+    where = ("--federation", federation.folder)
+    code, said = command("release", run.plan.hash[:12], *where)
+    assert code == 0, said.err
+    beside = run.folder.with_name(run.folder.name + ".bundle")
+    assert (beside / "plan.json").exists()
+    for known in ((), (run.plan.hash[:12],)):
+        code, said = command("status", *known, *where, "--json")
+        assert code == 0, said.err
+        assert json.loads(said.out)["data"]["state"] == "finished"
+
+
 def test_what_the_run_itself_measured(federated):
     """The gate of a real last sum, whatever its noise made of it."""
     found = verify(federated[3].with_name("as-measured"), complete=False)
