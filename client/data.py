@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from common.errors import ColumnError, MissingValueError, TooFewRecordsError, TooManyRecordsError
+from common.crypto.secret_file import read_secret, write_secret
+from common.errors import (
+    ColumnError,
+    MissingValueError,
+    RecordsChangedError,
+    TooFewRecordsError,
+    TooManyRecordsError,
+)
 from common.holdout import Split, held_out
 from common.modalities.array_files import read_arrays
 from common.modalities.array_layout import ArrayLayout
@@ -42,6 +51,27 @@ def load_records(
             hint="join a plan with a larger max_records, or bring fewer records",
         )
     return split
+
+
+def note_sides(split: Split, path: Path) -> None:
+    """Keep in ``path`` who is held out as a run begins."""
+    write_secret(path, _sides(split))
+
+
+def check_sides(split: Split, path: Path) -> None:
+    """Raise RecordsChangedError unless the same records are held out as when ``path`` was written.
+
+    One that was trained on before would pay for both sides.
+    """
+    if not path.exists() or read_secret(path) != _sides(split):
+        raise RecordsChangedError(
+            "other records are held out of training than when this run began",
+            hint="put records, their order, the file's name and holdout.key back as they were",
+        )
+
+
+def _sides(split: Split) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(split.held_out.rows).tobytes()).hexdigest().encode()
 
 
 def split_records(path: Path, schema: Schema, holdout: float, key: str, *, allow_identified: bool) -> Split:

@@ -38,9 +38,9 @@ from common.schema import ArraySchema, Schema, TableSchema
 from common.states import EvaluateState
 from common.tables import read_table
 
-from .data import load_records
+from .data import check_sides, load_records
 from .signing import Signable
-from .vault import SHOWN
+from .vault import SHOWN, SIDES
 
 _RECORDS_LIMIT = 1 << 33  # bytes of synthetic records
 _CSV, _NPZ = "synthetic/records.csv", "synthetic/records.npz"
@@ -57,13 +57,15 @@ class PrivateReport:
 def private_report(checked: Signable, scratch: Path) -> PrivateReport:
     """Evaluate a verified bundle on this site's records. scratch: a folder of the site's own, for a moment.
 
-    Raises DataError's kinds, TooFewRecordsError if the site holds nobody out, and DisagreementError if the
+    Raises DataError's kinds, RecordsChangedError if others are held out than in the run, TooFewRecordsError if the site holds nobody out, and DisagreementError if the
     bundle's records are not those that the site was shown in the run.
     """
     site, claims = checked.site, checked.verified.claims
     plan, schema = claims.plan, claims.schema
     allowed = site.policy.allow_identified
     split = load_records(site.records, schema, plan, site.holdout_key, allow_identified=allowed)
+    if plan.release.evaluate is not None:
+        check_sides(split, site.run_folder(plan.hash) / SIDES)
     if not split.held_out.units:
         raise TooFewRecordsError("this site holds nobody out, so there is nothing to compare with")
     frame = _synthetic(checked.verified.bundle, schema, scratch)

@@ -49,7 +49,7 @@ from common.schema import Schema
 
 from . import admission, contribution, opening, outcomes, standing
 from .answers import Answers
-from .data import load_records
+from .data import check_sides, load_records, note_sides
 from .device import Device
 from .enrolment import Keys
 from .outbox import NAME_KIND, Outbox
@@ -68,6 +68,9 @@ _STEPS_OF_ENROLMENT = {  # so that none of them can be had twice under another n
 
 SHOWN = "shown"
 """Of a run's folder: the synthetic records that this site evaluated, as they were sent."""
+
+SIDES = "sides"
+"""Likewise: a hash of the records that are held out, the same from the first step to the last."""
 
 _LONGEST = 1000  # letters of a line of the log, which a stranger may have chosen
 _MADE_UP = 1 << 24  # values of a rehearsal, whatever its plan says
@@ -202,7 +205,12 @@ class Vault:
     def _load(self, plan: Plan, run: Path) -> tuple[Schema, Split]:
         schema = Schema.from_json(read_secret(run / "schema.json"))
         if plan.hash not in self._records:
-            self._records = {plan.hash: self._read(schema, plan)}
+            split = self._read(schema, plan)
+            if plan.release.evaluate is not None and not plan.rehearsal:
+                entries = self.site.ledger_of(plan).entries()
+                begun = any(entry.plan == plan.hash for entry in entries)
+                (check_sides if begun else note_sides)(split, run / SIDES)
+            self._records = {plan.hash: split}
         return schema, self._records[plan.hash]
 
     def _read(self, schema: Schema, plan: Plan) -> Split:

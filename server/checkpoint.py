@@ -35,6 +35,7 @@ _PUBLIC = (
     "traffic",
     "contribution_bytes",
     "values_sent",
+    "evaluated_by",
 )
 _ARRAYS = ("counts", "moments", "parameters", "average", "evaluation")
 _OPTIMISER = ("first", "second")
@@ -51,7 +52,8 @@ class Checkpoint:
     how its records do, float64; adversary: networks and optimisers between two steps of schedule
     ``every-step``; pending: a sum that was decided and is not opened yet; attempts: at steps that were lost;
     attested: every site's word for the joint key, hexadecimal; garbage: key-holders whose partial decryptions
-    were wrong; trouble: what sites did not do; seconds: wall clock by phase; traffic: bytes by site
+    were wrong; trouble: what sites did not do; seconds: wall clock by phase; traffic: bytes by site;
+    evaluated_by: sites whose noise the evaluation holds
     """
 
     path: Path
@@ -73,6 +75,7 @@ class Checkpoint:
     traffic: dict[str, dict[str, int]] = field(default_factory=dict)
     contribution_bytes: int = 0
     values_sent: int = 0
+    evaluated_by: int = 0
 
     @classmethod
     def load_or_new(cls, folder: Path, plan: str) -> Checkpoint:

@@ -159,7 +159,8 @@ class Coordinator:
             shown = EvaluateState(
                 rows=shown_records(self._plan, self._schema, self._checkpoint), judge=self._judge()
             )
-            self._checkpoint.evaluation, _ = self._opened(EVALUATE_STEP, shown.to_bytes())
+            total, contributors = self._opened(EVALUATE_STEP, shown.to_bytes())
+            self._checkpoint.evaluation, self._checkpoint.evaluated_by = total, contributors
             emit("evaluate", 1, 1, spent)
         self._checkpoint.save()
 

@@ -76,3 +76,9 @@ class TooManyRecordsError(DataError):
     """A site holds more records than the plan's headroom was chosen for."""
 
     code = "data-too-many"
+
+
+class RecordsChangedError(DataError):
+    """Other records are held out of training than when a run began."""
+
+    code = "data-changed"

@@ -13,7 +13,7 @@ from server.finished import finished
 from server.simulate import run_folder, simulate
 from tests import toy
 
-from .made import copied, evaluation, write_evaluation
+from .made import copied, evaluation, with_canary, write_evaluation
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def _simulate(folder):
         training=Training(records_per_site=100, fit_steps=5),
         release=Release(signatures=4),
     )
-    simulate(settings, toy.records(), toy.SCHEMA, folder, False)
+    simulate(settings, with_canary(), toy.SCHEMA, folder, False)
     write_evaluation(folder, evaluation(Run.open(run_folder(folder), settings).plan))
 
 

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from common.bundle.manifest import Manifest
 from common.bundle.paths import MANIFEST, SIGNATURE, SIGNATURES
 from common.bundle.signatures import Signature, path_of
@@ -14,6 +16,7 @@ from common.crypto.identity import Identity
 from common.evaluation.figures import Criterion, Evaluation, Figure, Gate
 from common.plan import Party
 from server.assembly import listed
+from tests import toy
 
 REASON = "The records are made up, nobody is in them."
 
@@ -51,6 +54,18 @@ def evaluation(plan, *, verdict="passed", shareable=True) -> Evaluation:
 
 def write_evaluation(folder: Path, found: Evaluation) -> None:
     (folder / "evaluation.json").write_text(found.model_dump_json())
+
+
+CANARY_PATIENT, CANARY_COST = 86_753_098_675_309, 49_871.53
+"""Of one record of the simulation: a subject and a value that nobody else has."""
+
+
+def with_canary() -> pd.DataFrame:
+    """The simulation's records."""
+    frame = toy.records()
+    frame.loc[[2, 3], "patient"] = CANARY_PATIENT
+    frame.loc[3, ["cost", "diagnosis"]] = [CANARY_COST, "severe"]
+    return frame
 
 
 def key_of(run: Path, name: str = "coordinator") -> Identity:

@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import struct
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from common.bundle.verification import verify
@@ -20,10 +23,11 @@ from common.errors import (
 from common.launch import main
 from common.released import load_release
 from server import assembly, bundling
+from server.bundle_pages import page, portable_generator
 from server.bundling import Wanted, bundle
 from server.finished import finished
 
-from .made import REASON, evaluation, manifest_of, write_evaluation
+from .made import CANARY_COST, CANARY_PATIENT, REASON, evaluation, manifest_of, write_evaluation
 
 DOCUMENTS = ("MODEL_CARD.md", "DATASHEET.md", "DP_STATEMENT.md", "DPIA_INPUT.md")
 
@@ -112,6 +116,33 @@ def test_figures_from_records_do_not_leave(whole, out):
     private = {"records", "tvd1_training", "trtr_auc", "tvd1"}
     assert private <= json.loads((out / "report.json").read_text()).keys()
     assert not private & json.loads((whole / "report.json").read_text()).keys()
+
+
+def with_traces(folder: Path) -> list[str]:
+    """Files in which a real record shows, as text or as eight bytes, in their names or their content."""
+    numbers = [str(CANARY_PATIENT).encode(), str(CANARY_COST).encode()]
+    numbers += [struct.pack(f"{order}q", CANARY_PATIENT) for order in "<>"]
+    numbers += [struct.pack(f"{order}d", CANARY_COST) for order in "<>"]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [p.name for p in files if any(n in p.name.encode() + p.read_bytes() for n in numbers)]
+
+
+def test_no_trace_of_a_record_is_in_a_release(out, run, tmp_path):
+    """With the page and its numbers; nor of a private figure of the simulation's report."""
+    made = tmp_path / "bundle"
+    bundle(finished(out), made, Wanted(), (portable_generator, page))
+    assert {"report.html", "report.evidence.json", "generator.onnx"} <= {path.name for path in made.iterdir()}
+    assert with_traces(made) == []
+    private = {"trtr_auc", "tstr_auc", "tvd1_training", "tvd2_real"}
+    assert private <= json.loads((out / "report.json").read_text()).keys()
+    texts = [path.read_text() for path in made.iterdir() if path.suffix in (".json", ".html", ".md")]
+    assert not [key for key in private if any(f'"{key}"' in text for text in texts)]
+    # control: the record was in the run, and the search finds it where it is put
+    held = [pd.read_parquet(path) for path in (run / "sites").rglob("records.parquet")]
+    real = pd.concat(held)
+    real[real.patient == CANARY_PATIENT].to_csv(made / "leak.csv")
+    (made / "leak.bin").write_bytes(struct.pack("<d", CANARY_COST))
+    assert with_traces(made) == ["leak.bin", "leak.csv"]
 
 
 def test_a_private_evaluation_is_refused_unless_records_are_public(again, plan):
