@@ -62,6 +62,7 @@ def test_a_release_that_passed(whole, out):
     assert {
         *("manifest.json", "manifest.sig.json", "plan.json", "schema.json", "schema.toml", "report.json"),
         *("gate.json", "evaluation.json", "generator.safetensors", "generator.json", "sums.safetensors"),
+        *("generator.onnx", "report.html", "report.evidence.json"),
         *("sdv_metadata.json", "datapackage.json", "croissant.json", "sbom.cdx.json", *DOCUMENTS),
         *("synthetic/records.csv", "synthetic/records.csv.provenance.json", "synthetic/records.parquet"),
         *(f"signatures/site-{name}.json" for name in ("north", "south", "east", "west")),

@@ -162,6 +162,7 @@ def test_a_made_up_federation_is_only_caught_by_knowing_the_coordinator(mine, ru
         changed_json(mine / name, lambda content: content.update(plan=made_up.hash))
     for path in (mine / "signatures").iterdir():
         path.unlink()
+    (mine / "generator.onnx").unlink()  # which names the plan, and can be made anew or left out
     listed = [party.model_dump() for party in sites]
     coordinator = parties["coordinator"].model_dump()
     manifest = rehashed(mine, plan=made_up.hash, coordinator=coordinator, sites=listed)
