@@ -215,7 +215,7 @@ def test_a_stopped_run_resumes(project, stop):
         fedcgan("site", "budget", out.with_name(out.name + ".run") / "sites" / "site-1", "--json").stdout
     )
     steps = [entry["step"] for entry in budget["data"]["entries"]]
-    assert steps == ["count", "measure", *[f"train-{n:04d}" for n in range(1, 7)]]
+    assert steps == ["count", "measure", *[f"train-{n:04d}" for n in range(1, 7)], "evaluate"]
     assert budget["data"]["epsilon_spent"] <= 3.0
 
 

@@ -62,7 +62,7 @@ def test_a_site_that_leaves_after_the_keys_are_made_is_done_without(made):
     assert "south  has left the federation for good" in shown(status)
     for name in NAMES:
         charged = [charge.step for charge in Site(sites.folder / name).ledger.entries()]
-        assert charged == ([] if name == "south" else ["count", "measure"])
+        assert charged == ([] if name == "south" else ["count", "measure", "evaluate"])
 
 
 def test_who_left_while_the_run_was_interrupted_is_done_without_too(made):
