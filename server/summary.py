@@ -37,17 +37,17 @@ def print_summary(outcome: Outcome) -> None:
         + "  generator.onnx          the conditional generator for whoever samples; docs/sampling.md\n"
         "  generator.safetensors   the same for whoever trains on, described by generator.json\n"
         "  sums.safetensors        the released sums, from which a later run may go on\n"
-        "  report.json             all numbers; docs/report.md says what each means\n"
+        "  report.json             what it cost and how it scores; docs/report.md explains it\n"
+        "  evaluation.json         quality and privacy gate, from the last secure sum\n"
         f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
         highlight=False,
+        soft_wrap=True,
     )
     output.print("\nNext:", _next_command(outcome), highlight=False, soft_wrap=True)
-    output.print(
-        f"      fedcgan report {outcome.folder}", "  a page of evidence", highlight=False, soft_wrap=True
-    )
-    output.print(
-        f"      fedcgan release {outcome.folder}", "  the signed bundle", highlight=False, soft_wrap=True
-    )
+    further = (("report", "a page of evidence"), ("release", "privacy gate, then the signed bundle"))
+    for command, what in further:
+        line = f"      fedcgan {command + ' ' + str(outcome.folder):24}  {what}"
+        output.print(line, highlight=False, soft_wrap=True)
 
 
 def _files(r: dict[str, Any]) -> str:
