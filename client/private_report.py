@@ -57,8 +57,9 @@ class PrivateReport:
 def private_report(checked: Signable, scratch: Path) -> PrivateReport:
     """Evaluate a verified bundle on this site's records. scratch: a folder of the site's own, for a moment.
 
-    Raises DataError's kinds, RecordsChangedError if others are held out than in the run, TooFewRecordsError if the site holds nobody out, and DisagreementError if the
-    bundle's records are not those that the site was shown in the run.
+    Raises DataError's kinds, RecordsChangedError if others are held out than in the run, TooFewRecordsError
+    if the site holds nobody out, and DisagreementError if the bundle's records are not those that the site
+    was shown in the run.
     """
     site, claims = checked.site, checked.verified.claims
     plan, schema = claims.plan, claims.schema
@@ -100,6 +101,7 @@ def private_report(checked: Signable, scratch: Path) -> PrivateReport:
         synthetic=frame,
         reference=_reference(split.held_out.rows, schema, checked.verified.bundle),
         private=True,
+        simulated=checked.verified.manifest.simulated,
     )
     return PrivateReport(found, render(content))
 

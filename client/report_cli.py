@@ -23,6 +23,7 @@ def report(
 ) -> None:
     """Evaluate a release on this site's own records, exactly. The page shows real records: it stays here."""
     from common.crypto.secret_file import write_secret
+    from common.evidence.words import VERDICTS
 
     from .private_report import private_report
     from .signing import signable
@@ -39,9 +40,11 @@ def report(
     def human() -> None:
         for one in gate.criteria:
             value = "-" if one.value is None else f"{one.value:.4f}"
-            limit = "" if one.threshold is None else f" (at most {one.threshold:g})"
-            output.print(f"{one.verdict:13} {one.name:18} {value}{limit}", highlight=False)
-        output.print(f"the gate on this site's records: {gate.verdict}", highlight=False)
+            limit = "" if one.threshold is None or one.value is None else f" (at most {one.threshold:g})"
+            output.print(f"{one.verdict:13} {one.name:20} {value}{limit}", highlight=False)
+        meaning = VERDICTS[gate.verdict][1]
+        output.print(f"the gate on this site's records: {gate.verdict}. {meaning}", highlight=False)
+        output.print("It is for you, and stops no release; the plan's own gate does that.", highlight=False)
         output.print(f"{path}, mode 0600: it shows real records", highlight=False, soft_wrap=True)
 
     print_result(data, as_json, human)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
 from .federation_cli import Json, open_federation
@@ -67,6 +68,11 @@ def release(
 
     folder = Path(run)
     if not folder.exists():
+        if not (federation / "federation.toml").exists():
+            raise ConfigError(
+                f"there is no run {run}: no such folder, and no federation in {federation.absolute()}",
+                hint="OUT of a simulation; or the hash of a plan, with --federation FOLDER",
+            )
         folder = RunFolder.find(open_federation(federation), run).folder
     found = finished(folder)
     suffix = ".bundle.zip" if as_zip else ".bundle"

@@ -18,7 +18,12 @@ def print_summary(outcome: Outcome) -> None:
     """The report's main figures, where everything lies, and the next command."""
     r = outcome.report
     output.print()
-    output.print(_table_scores(r) if "tvd1" in r else _array_scores(r))
+    if "tvd1" in r:
+        output.print(_table_scores(r))
+    elif "accuracy" in r:
+        output.print(_array_scores(r))
+    else:
+        output.print("nothing was measured: nobody was held out")
     share = "" if r["encryption_share"] is None else f", encryption {r['encryption_share']:.1%} of it"
     output.print(
         f"\nε = {r['epsilon']:.3f}, δ = {r['delta']:g} ({r['unit']}) · {len(r['sites'])} sites, "
@@ -33,29 +38,41 @@ def print_summary(outcome: Outcome) -> None:
         output.print(f"[yellow]{alarm['kind']}[/]{where}: {alarm['advice']}", highlight=False)
     output.print("\nEverything lies in", f"[bold]{outcome.folder}/[/]", highlight=False)
     output.print(
-        _files(r)
+        _files(outcome)
         + "  generator.onnx          the conditional generator for whoever samples; docs/sampling.md\n"
         "  generator.safetensors   the same for whoever trains on, described by generator.json\n"
         "  sums.safetensors        the released sums, from which a later run may go on\n"
-        "  report.json             all numbers; docs/report.md says what each means\n"
-        f"What the sites would keep (records, keys, ledgers) is in {run_folder(outcome.folder)}/, mode 0700.",
+        "  report.json             what it cost and how it scores; docs/report.md explains it\n"
+        + _evaluated(outcome)
+        + "What the sites would keep (records, keys, ledgers) is in "
+        + f"{run_folder(outcome.folder)}/, mode 0700.",
         highlight=False,
+        soft_wrap=True,
     )
     output.print("\nNext:", _next_command(outcome), highlight=False, soft_wrap=True)
-    output.print(
-        f"      fedcgan report {outcome.folder}", "  a page of evidence", highlight=False, soft_wrap=True
-    )
-    output.print(
-        f"      fedcgan release {outcome.folder}", "  the signed bundle", highlight=False, soft_wrap=True
-    )
+    further = (("report", "a page of evidence"), ("release", "privacy gate, then the signed bundle"))
+    for command, what in further:
+        line = f"      fedcgan {command + ' ' + str(outcome.folder):24}  {what}"
+        output.print(line, highlight=False, soft_wrap=True)
 
 
-def _files(r: dict[str, Any]) -> str:
+def _evaluated(outcome: Outcome) -> str:
+    if not (outcome.folder / "evaluation.json").exists():
+        return ""
+    return "  evaluation.json         quality and privacy gate, from the last secure sum\n"
+
+
+def _is_table(outcome: Outcome) -> bool:
+    return (outcome.folder / "synthetic.csv").exists()
+
+
+def _files(outcome: Outcome) -> str:
     """The files that hold synthetic records."""
-    if "tvd1" in r:
-        return f"  synthetic.csv           {r['records']['synthetic']} records\n"
+    count = f"{found['synthetic']} " if (found := outcome.report.get("records")) else ""
+    if _is_table(outcome):
+        return f"  synthetic.csv           {count}synthetic records\n"
     return (
-        f"  synthetic.npz           {r['records']['synthetic']} records, marked as synthetic\n"
+        f"  synthetic.npz           {count}synthetic records, marked so\n"
         "  gallery.png             samples, a row for each class\n"
     )
 
@@ -93,7 +110,7 @@ def _table_scores(r: dict[str, Any]) -> Table:
 
 
 def _next_command(outcome: Outcome) -> str:
-    if "tvd1" not in outcome.report:
+    if not _is_table(outcome):
         return f"fedcgan sample --from {outcome.folder} --interpolate 10 -o between.png"
     wheres = " ".join(f"--where {name}={value}" for name, value in outcome.example.items())
     return f"fedcgan sample --from {outcome.folder} --n 10 {wheres}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -24,6 +25,14 @@ def percent(value: float | None) -> str:
     if points in (0, 1, 100):
         return f"{points:.0f} %"
     return f"{points:.1f} %" if points >= 1 else f"{points:.2g} %"
+
+
+def bound(value: float | None) -> str:
+    """Of a share that nothing exceeds: never rounded down."""
+    if value is None:
+        return DASH
+    digits = 1 if value >= 0.01 else 2
+    return f"{min(100.0, math.ceil(100 * value * 10**digits - 1e-9) / 10**digits):.{digits}f} %"
 
 
 def count(value: int) -> str:

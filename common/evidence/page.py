@@ -26,6 +26,8 @@ def render(content: ReportContent) -> str:
         verdicts=words.VERDICTS,
         observers=words.OBSERVERS,
         gate_notes=words.GATE_NOTES,
+        steps=words.STEPS,
+        evaluated=words.evaluated(twin["records"], content.plan.privacy.unit),
     )
 
 
@@ -42,6 +44,7 @@ def _environment() -> Environment:
     filters: dict[str, Any] = {
         "number": formats.number,
         "percent": formats.percent,
+        "bound": formats.bound,
         "bytes": formats.size,
         "seconds": formats.span,
         "count": formats.count,

@@ -57,6 +57,7 @@ def _collected(content: ReportContent) -> dict[str, Any]:
             one._asdict() for one in spent(plan, run.get("attempts", {})) if one.epsilon or one.step != BEFORE
         ],
         **_measured(content.evaluation),
+        "task": words.task(plan.release.evaluate.task) if plan.release.evaluate else "",
         "comparison": _comparison(content),
         "reference": content.reference and content.reference.origin,
         "federation": _federation(plan),
@@ -101,7 +102,7 @@ def _gate(evaluation: Evaluation | None) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "word": word,
-        "meaning": meaning,
+        "meaning": " ".join(filter(None, (meaning, words.least_copies(criteria)))),
         "criteria": [one.model_dump(mode="json") for one in criteria],
     }
 

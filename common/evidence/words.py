@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from ..evaluation.figures import Criterion
 from ..privacy.mechanism import Unit
+from ..release_terms import Task
 from ..schema import ArraySchema, ImageSchema, Schema
+from .formats import bound
 
 NOT_EVALUATED = "not evaluated"
 
@@ -35,9 +40,60 @@ VERDICTS = {
 GATE_NOTES = (
     "Thresholds were fixed in the plan, before anything was trained.",
     "Resolution is the smallest true value that would have been seen in 19 of 20 cases.",
-    "The distance to the closest record is information only: a generator that copies one record in ten "
-    "word for word can still have a perfect mean distance, so no threshold on it would protect anybody.",
+    "Held-out records are real ones that nothing was trained on. An attack that names them as readily as "
+    "those trained on has found out nothing about who took part.",
+    "The distance to the closest record, often shown as a privacy score, decides nothing: it hardly moves "
+    "when one record in ten is copied word for word, so no threshold on it would protect anybody.",
 )
+
+STEPS = (
+    "count: numbers of single values; measure: of pairs of values, or features of images and signals; train: "
+    "steps on records; evaluate: how synthetic records do, for the gate and the figures below."
+)
+"""What the steps of a plan are."""
+
+AUC = (
+    "AUC is how often a model puts a record for which the answer is yes above one for which it is no: 0.5 is "
+    "guessing, 1 is perfect."
+)
+
+
+def task(asked: Task | None) -> str:
+    """What the models of an evaluation predict; empty if that is the label, or nothing."""
+    if asked is None:
+        return ""
+    said = f"is above {asked.above:g}" if asked.above is not None else f"is {asked.equals}"
+    unseen = f", without seeing {', '.join(asked.exclude)}" if asked.exclude else ""
+    return f"The models predict whether {asked.target} {said}{unseen}. {AUC}"
+
+
+_EVALUATED = {
+    "trained_on_estimated": "{} {} trained on (estimated)",
+    "held_out_estimated": "{} {} held out of training (estimated)",
+    "synthetic_shown": "{} synthetic records",
+    "training": "{} records trained on",
+    "held_out": "{} held-out records",
+    "synthetic": "{} synthetic records",
+}
+
+
+def evaluated(records: Mapping[str, int], unit: Unit) -> list[str]:
+    """On how many of what an evaluation rests."""
+    return [
+        _EVALUATED.get(name, "{} " + name.replace("_", " ")).format(f"{value:,}", whom(unit))
+        for name, value in records.items()
+    ]
+
+
+def least_copies(criteria: Sequence[Criterion]) -> str:
+    """What a gate that did not fail may have missed, where that is known."""
+    for one in criteria:
+        if one.name == "copies" and one.resolution is not None and one.verdict != "failed":
+            return (
+                "Verbatim copies would have been seen in 19 of 20 cases if they were "
+                f"{bound(one.resolution)} of the synthetic records; fewer may have gone unnoticed."
+            )
+    return ""
 
 
 def kind(schema: Schema) -> str:

@@ -100,6 +100,7 @@ def forms(twin):
     found = set()
     for value in numbers(twin):
         found |= {formats.number(value), formats.number(value, 4), formats.percent(value), str(value)}
+        found.add(formats.bound(value))
         if isinstance(value, int):
             found |= {formats.count(value), formats.size(value)}
     return found
@@ -186,7 +187,7 @@ def test_a_page_to_be_shared_shows_nothing_that_was_not_paid_for():
 def test_the_two_pages_say_which_they_are(pages):
     shared, private = said(pages["table"]), said(pages["private"])
     ours, theirs = (
-        "Nothing on this page needs records beyond",
+        "This page may be shared: what it says of real records was paid for",
         "This page shows real records. It stays at the site.",
     )
     assert ours in shared
@@ -212,7 +213,7 @@ def test_without_an_evaluation_or_a_meaning_it_says_so(pages):
     text = said(pages["bare"])
     assert "was not worked out for this page" in text
     assert "No quality was measured" in text
-    assert "at most 5.2 %" in said(pages["signal"])
+    assert "at most 5.3 %" in said(pages["signal"])
 
 
 def test_nothing_claims_what_a_law_decides(pages):
@@ -276,3 +277,12 @@ def test_classes_without_a_record_leave_a_page():
     assert "12 synthetic images of class 3" in render(content)
     with pytest.raises(TooFewRecordsError):
         made.content("image", synthetic=one.take(one.labels == 10))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0539, "5.4 %"), (0.00881, "0.89 %"), (0.0501, "5.1 %"), (0.05, "5.0 %"), (1, "100.0 %")],
+)
+def test_what_nothing_exceeds_is_never_rounded_down(value, shown):
+    assert formats.bound(value) == shown
+    assert float(shown.removesuffix(" %")) >= 100 * value
