@@ -296,8 +296,7 @@ def test_figures_of_many_records_are_near_the_truth():
     total = opened(PHI, split, SYNTHETIC, noise, random)
     frame = toy.records(300, seed=7).drop(columns="hospital")
     noisy, exact = (
-        evaluated(PLAN, toy.SCHEMA, reached(PLAN, sum_), frame)
-        for sum_ in (total, PHI.sum(split, SYNTHETIC))
+        evaluated(PLAN, toy.SCHEMA, reached(PLAN, sum_), frame) for sum_ in (total, PHI.sum(split, SYNTHETIC))
     )
     assert noisy.utility[0].low <= exact.utility[0].value <= noisy.utility[0].high
     assert exact.utility[0].value > 0.8  # cost follows from the diagnosis
