@@ -319,19 +319,17 @@ def test_intervals_hold_the_truth_in_19_of_20_cases():
     whole = Split(Records.of(rows[:0]), Records.of(rows))
     exact = PHI.counts(PHI.sum(whole, SYNTHETIC))[TASK]
     auc = float(area_under_curve(exact[None])[0])
-    columns = next(block for block in PHI.blocks if block.name == COLUMNS)
+    columns, names = PHI.blocks[-1], [block.name for block in PHI.blocks]
+    start = sum(block.count for block in PHI.blocks[: names.index(TASK)])
+    task = slice(start, start + exact.size)
     for sites in (3, 4):
         noise = PLAN.release.evaluate.noise_multiplier * (sites / PLAN.federation.shares) ** 0.5
         held, lows = {"auc": 0, "tvd1": 0}, 0
         for _ in range(60):
             some = rows[random.choice(len(rows), 1000, replace=False)]
             total = random.normal(0, noise, PHI.count)
-            blocks = np.split(total, np.cumsum([block.count for block in PHI.blocks])[:-1])
-            for block, part in zip(PHI.blocks, blocks, strict=True):  # views: total changes
-                if block.name == COLUMNS:
-                    part += PHI._histograms.sum(some, np.ones(len(some))) * columns.weight
-                if block.name == TASK:
-                    part += random.poisson(exact.ravel() * len(some) / len(rows)) * block.weight
+            total[-columns.count :] += PHI._histograms.sum(some, np.ones(len(some))) * columns.weight
+            total[task] += random.poisson(exact.ravel() * len(some) / len(rows)) * columns.weight
             found = evaluated(PLAN, toy.SCHEMA, reached(PLAN, total, sites), frame)
             held["auc"] += found.utility[0].low <= auc <= found.utility[0].high
             held["tvd1"] += found.fidelity[0].low <= truth <= found.fidelity[0].high
