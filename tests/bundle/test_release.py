@@ -196,7 +196,7 @@ def test_runs_that_cannot_be_released(again, tmp_path, command):
     with pytest.raises(ConfigError):
         finished(tmp_path / "nowhere")
     code, envelope = command("release", tmp_path / "nowhere")
-    assert (code, envelope["error"]["code"]) == (2, "federation")
+    assert (code, envelope["error"]["code"]) == (2, "config")
     (again / "report.json").write_text("{}")
     with pytest.raises(StorageError):
         bundle(finished(again), tmp_path / "bundle", Wanted())

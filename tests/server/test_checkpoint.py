@@ -31,7 +31,7 @@ def test_one_of_another_version_is_refused(tmp_path, monkeypatch):
     kept_now = Checkpoint.load_or_new(tmp_path / "new", "plan")
     kept_now.save()
     assert Checkpoint.load_or_new(tmp_path / "new", "plan").plan == "plan"
-    monkeypatch.setattr(checkpoint, "_VERSION", 1)
+    monkeypatch.setattr(checkpoint, "_VERSION", 2)
     assert Checkpoint.load_or_new(tmp_path, "plan").attempts == {"count": 2}
 
 
