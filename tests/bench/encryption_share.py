@@ -20,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from client.enrolment import Keys
+from common.config import Release
 from common.contributions import encoding
 from common.protocol.messages import Contribute, Contribution
 from server import demo
@@ -71,10 +72,12 @@ def run(encrypted: bool) -> dict:
     return {**report, "cpu_seconds": time.process_time() - start}
 
 
-def simulate_once(encrypted: bool, **changes: object) -> dict:
+def simulate_once(encrypted: bool, *, evaluated: bool = True, **changes: object) -> dict:
     frame, schema = demo.records()
     config = demo.config(0)
     config = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+    if not evaluated:
+        config = config.model_copy(update={"release": Release(evaluate_share=0.0)})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "release"
         if encrypted:
