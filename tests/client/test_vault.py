@@ -1,5 +1,6 @@
 """What a vault refuses: each attempt has its own reason, and nothing is opened or charged."""
 
+import re
 import shutil
 from functools import reduce
 
@@ -489,7 +490,8 @@ def test_an_unexpected_failure_says_nothing_about_records(federation, monkeypatc
     assert [(line.step, line.outcome, line.reason) for line in ledger.outcomes()] == [
         (step, "failed", "internal") for step in charged
     ]
-    assert "4711" not in ledger.path.read_text()
+    # digits of a hash may be the same
+    assert not re.search(r"\b(4711|31337)\b", ledger.path.read_text())
 
 
 def test_a_policy_with_unknown_fields_is_refused(federation):
