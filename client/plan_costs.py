@@ -9,7 +9,7 @@ from common.crypto import ring
 from common.crypto.threshold import CIPHERTEXT_SHAPE, PARTIAL_SHAPE
 from common.errors import BudgetExceededError, MixedUnitsError, PrivacyTargetError
 from common.limits import check_plan
-from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, train_step
+from common.plan import Plan
 from common.schema import Schema
 
 from .site import Site
@@ -62,11 +62,8 @@ def budget(site: Site, plan: Plan) -> Budget:
 def leaving(plan: Plan, schema: Schema) -> list[Leaving]:
     """Sizes of each kind of step. Raises ConfigError or HeadroomError for a plan that cannot work."""
     check_plan(plan, schema)
-    times = {COUNT_STEP: 1} if plan.count else {}
-    times |= {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
-    times |= {EVALUATE_STEP: 1} if plan.release.evaluate else {}
     found = []
-    for step, often in times.items():
+    for step, often in plan.kinds.items():
         packing = encoding(step, schema, plan).packing
         sent = packing.chunks * ring.byte_length(*CIPHERTEXT_SHAPE) + _HEADER
         opening = packing.chunks * ring.byte_length(*PARTIAL_SHAPE)

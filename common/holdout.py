@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ class Split:
         return cls(records, Records.of(records.rows[:0]))
 
 
-def new_key() -> str:
-    """A fresh secret."""
-    return base64.b64encode(os.urandom(3 * _KEY_LETTERS // 4)).decode()
+def new_key(source: Callable[[int], bytes] = os.urandom) -> str:
+    """A fresh secret. source: of so many random bytes; a simulation's is repeatable"""
+    return base64.b64encode(source(3 * _KEY_LETTERS // 4)).decode()
 
 
 def site_key(folder: Path) -> str:

@@ -20,7 +20,7 @@ from .modalities.layout import Layout
 from .models.build import PLAIN, check_objective
 from .models.sizes import generator_size, judge_size
 from .phases import ArrayMeasure, ArrayModel, Local, Measure
-from .plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, Plan, train_step
+from .plan import Plan
 from .privacy.mechanism import GaussianSum
 from .protocol.messages import LARGEST
 from .schema import ArraySchema, ImageSchema, Schema, TableSchema
@@ -69,12 +69,9 @@ def check_parts(plan: Plan, schema: Schema) -> None:
 
 def check_sums(plan: Plan, schema: Schema) -> None:
     """Raise HeadroomError if the sums are too many, too long, or could not be opened exactly."""
-    kinds = {MEASURE_STEP: 1} | ({train_step(1): plan.rounds} if plan.train else {})
-    kinds |= {COUNT_STEP: 1} if plan.count else {}
-    kinds |= {EVALUATE_STEP: 1} if plan.release.evaluate else {}
-    encodings = {step: encoding(step, schema, plan) for step in kinds}
+    encodings = {step: encoding(step, schema, plan) for step in plan.kinds}
     chunks = {step: found.packing.chunks for step, found in encodings.items()}
-    if sum(times * chunks[step] for step, times in kinds.items()) > MOST_CIPHERTEXTS:
+    if sum(times * chunks[step] for step, times in plan.kinds.items()) > MOST_CIPHERTEXTS:
         raise HeadroomError(
             f"the sums of this run need more than {MOST_CIPHERTEXTS} ciphertexts",
             hint="fewer rounds or smaller networks",

@@ -212,6 +212,14 @@ class Plan(BaseModel):
         return {**counted, MEASURE_STEP: self.measure.mechanism, **trained, **evaluated}
 
     @property
+    def kinds(self) -> dict[str, int]:
+        """One step of each kind of sum, in order, and how many of the kind there are."""
+        counted = {COUNT_STEP: 1} if self.count else {}
+        trained = {train_step(1): self.rounds} if self.train else {}
+        evaluated = {EVALUATE_STEP: 1} if self.release.evaluate else {}
+        return {**counted, MEASURE_STEP: 1, **trained, **evaluated}
+
+    @property
     def mechanisms(self) -> list[Mechanism]:
         """Everything a site will be charged for in this run, in order."""
         return list(self.steps.values())

@@ -14,7 +14,7 @@ from common.evaluation.attacks import CLOSE_BINS, EXACT_BINS
 from common.evaluation.figures import Criterion, Gate, Verdict
 from common.plan import Plan
 
-from .noisy_counts import WIDTH, Array, NoisyCounts, Statistic, excess, true_positive_rate
+from .noisy_counts import WIDTH, Array, NoisyCounts, excess, true_positive_rate
 
 _POWER = 1.645  # standard deviations for 19 of 20 cases
 _SURE = 2.807  # standard deviations from chance, at 0.01 / 4 on one side
@@ -55,7 +55,7 @@ def shared_gate(trained: NoisyCounts, held_out: NoisyCounts, plan: Plan) -> Gate
                     name,
                     f"Members that an attacker would name, at {100 * rate:g} % false alarms",
                     f"True positive rate of an attack by nearness; {100 * rate:g} % is chance.",
-                    both.read(_attack(rate)),
+                    both.read(true_positive_rate(rate)),
                     threshold,
                     rate,
                 )
@@ -66,10 +66,6 @@ def shared_gate(trained: NoisyCounts, held_out: NoisyCounts, plan: Plan) -> Gate
             ),
         )
     )
-
-
-def _attack(rate: float) -> Statistic:
-    return true_positive_rate(rate)
 
 
 def _criterion(

@@ -7,7 +7,6 @@ run/coordinator/                              what the coordinator would keep
 
 from __future__ import annotations
 
-import base64
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from ..config import SimulationConfig
 from ..crypto.identity import Identity
 from ..crypto.secret_file import write_secret
 from ..errors import ConfigError, StorageError
-from ..holdout import KEY_FILE, held_out, site_key
+from ..holdout import KEY_FILE, held_out, new_key, site_key
 from ..modalities.array_files import read_arrays
 from ..plan import Party, Plan
 from ..planning import federation_of, make_plan, stand_in
@@ -161,8 +160,7 @@ def _make_site(
             "delta": plan.privacy.delta,
         }
         (folder / "policy.toml").write_text(tomli_w.dumps(policy), "utf-8")
-        seeded = base64.b64encode(random.bytes(12))  # a simulation is repeatable; a site draws its own
-        write_secret(folder / KEY_FILE, seeded)
+        write_secret(folder / KEY_FILE, new_key(random.bytes).encode())
     holdings.write(mine, records)
     public: str = _site_function("found")(folder)
     return Party(name=folder.name, identity=public)
