@@ -25,7 +25,7 @@ from .loopback import Loopback, LoopbackError
 _ROUNDS = {"moments": 0, "every-step": 3, "local": 1}
 _PATIENCE = 3600.0
 _LOOK = 1.0  # seconds between two looks at the processes
-_EXCHANGES = ("keys", "measure", "train")  # phases in which messages travel
+_EXCHANGES = ("keys", "measure", "train", "evaluate")  # phases in which messages travel
 
 
 def measure(
