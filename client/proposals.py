@@ -21,8 +21,11 @@ from pydantic import BaseModel, ConfigDict
 from common.crypto.secret_file import read_secret, write_secret
 from common.durable import sync_folder
 from common.errors import ConfigError, ProposalError, StorageError, UnknownPlanError
+from common.events import PlanStands
 from common.plan import Plan
 from common.schema import Schema
+
+from .noted import note
 
 MOST_PENDING = 64
 """Plans that may wait for an answer: more are not taken in, so that none can push another out."""
@@ -89,6 +92,7 @@ class Proposals:
             # the plan comes last: with it the proposal is whole
             write_secret(self._proposed / f"{plan.hash}.schema.json", schema)
             write_secret(self._proposed / f"{plan.hash}.json", plan.to_json())
+        note(self.folder, PlanStands(plan=plan.hash, run=plan.run, standing="pending"))
         return "pending"
 
     def approve(self, known: str) -> Plan:
@@ -106,6 +110,7 @@ class Proposals:
             plan = self.plan(plan_hash)
             if self.standing(plan_hash) != "approved":
                 write_secret(self._approved / f"{plan_hash}.json", plan.to_json())
+        note(self.folder, PlanStands(plan=plan.hash, run=plan.run, standing="approved"))
         return plan
 
     def refuse(self, known: str, reason: str) -> str:
@@ -125,6 +130,9 @@ class Proposals:
             if self.standing(plan_hash) != "refused":
                 refusal = _Refusal(time=_now(), reason=reason)
                 write_secret(self._refused / approved.name, refusal.model_dump_json().encode())
+        readable = self._readable(plan_hash)
+        run = readable.run if readable else ""
+        note(self.folder, PlanStands(plan=plan_hash, run=run, standing="refused"))
         return plan_hash
 
     def standing(self, plan_hash: str) -> Standing:

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.crypto.secret_file import write_secret
 from common.durable import sync_folder
 from common.errors import ConfigError, PausedError, WithdrawnError
+from common.events import SiteActs
 
+from .noted import note
 from .site import Site
 
 _PAUSED, _WITHDRAWN = "paused", "withdrawn"
@@ -55,6 +57,7 @@ def pause(folder: Path, reason: str) -> None:
     _refuse_withdrawn(folder)
     _mark(folder / _PAUSED, reason)
     Site(folder).log.info("paused by the steward: %r", reason)
+    note(folder, SiteActs(state="paused"))
 
 
 def unpause(folder: Path) -> bool:
@@ -65,6 +68,7 @@ def unpause(folder: Path) -> bool:
         (folder / _PAUSED).unlink()
         sync_folder(folder)
         Site(folder).log.info("unpaused by the steward")
+        note(folder, SiteActs(state="active"))
     return was
 
 
@@ -85,6 +89,7 @@ def withdraw(folder: Path, reason: str) -> list[Path]:
             path.unlink()
             sync_folder(path.parent)
             removed.append(path)
+    note(folder, SiteActs(state="withdrawn"))
     site.log.info("withdrawn by the steward, %d keys removed: %r", len(removed), reason)
     return removed
 

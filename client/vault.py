@@ -27,6 +27,7 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
+from common.events import Answered, Declined
 from common.holdout import Split
 from common.limits import check_plan
 from common.plan import ENROL_STEP, EVALUATE_STEP, KEYS_STEP, PROOF_STEP, Plan
@@ -52,6 +53,7 @@ from .answers import Answers
 from .data import check_sides, load_records, note_sides
 from .device import Device
 from .enrolment import Keys
+from .noted import note
 from .outbox import NAME_KIND, Outbox
 from .plain_text import plain
 from .protection import encrypt_update
@@ -110,6 +112,7 @@ class Vault:
         except FedcganError as error:
             self.site.log.warning("refused %r: %s", step, error.code)
             self.site.log.warning("%s", plain(f"{error.message} {error.hint}")[:_LONGEST])
+            note(self.site.folder, Declined(plan=plan[:64], step=step[:64], code=error.code))
             reply = self._signed(_for_the_wire(error), plan, step)
         except Exception as error:  # what went wrong stays here; its text could quote a record
             self.site.log.error("failed %r: %s", step, _where(error))
@@ -160,6 +163,9 @@ class Vault:
         if header.kind == Contribute.kind:
             outcomes.note_answer(self.site.ledger_of(plan), reply, plan, header.step)
         self.site.log.info("answered %s %s, %d bytes", header.kind, header.step, len(reply))
+        if not plan.rehearsal:
+            answer = Answered(plan=plan.hash, step=header.step, message=header.kind, bytes=len(reply))
+            note(self.site.folder, answer)
         return reply
 
     def _act(self, kind: str, step: str, body: bytes, plan: Plan, run: Path) -> Message:

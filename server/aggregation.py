@@ -6,6 +6,7 @@ adds what it cannot read and combines what only ``threshold`` key-holders togeth
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from common.crypto import bfv
@@ -21,6 +22,7 @@ from common.errors import (
     RefusedError,
     StepLostError,
 )
+from common.events import Summed, emit
 from common.protocol.messages import Contribute, Contribution, KeyConfirmed
 
 from .asking import Asking, Replies
@@ -53,6 +55,7 @@ class SecureSum:
         self._federation = asking.plan.federation
         self._keep = keep
         self._pending = pending
+        self._told = (asking.carried("up"), asking.carried("down"))
 
     def __call__(self, step: str, state: bytes, packing: Packing) -> tuple[Integers, int]:
         """One secure sum: (int64[count], number of contributors).
@@ -61,7 +64,7 @@ class SecureSum:
         failure if the same step can be finished later; nothing is opened then.
         """
         excluded: dict[str, FedcganError] = {}
-        missed = False
+        missed, start = False, time.monotonic()
         while True:
             if self._pending is None or self._pending.step != step:
                 self._gather(step, state, packing, excluded)
@@ -78,6 +81,7 @@ class SecureSum:
                     raise
                 self._decide(None)
             else:
+                self._tell(step, summands, time.monotonic() - start)
                 return opened, len(summands)
 
     def open(self, packing: Packing) -> tuple[Integers, list[str]]:
@@ -120,6 +124,20 @@ class SecureSum:
         finally:
             self._require(step, replies)
         self._decide(PendingSum(step, list(seals), list(seals.values()), list(tags.values()), total))
+
+    def _tell(self, step: str, summands: list[str], seconds: float) -> None:
+        up, down = self._asking.carried("up"), self._asking.carried("down")
+        before, self._told = self._told, (up, down)
+        emit(
+            Summed(
+                step=step,
+                contributors=len(summands),
+                missing=tuple(sorted(set(self._federation.names) - set(summands))),
+                up=up - before[0],
+                down=down - before[1],
+                seconds=round(seconds, 3),
+            )
+        )
 
     def _gather(self, step: str, state: bytes, packing: Packing, excluded: dict[str, FedcganError]) -> None:
         sites = [site for site in self._federation.names if site not in excluded]

@@ -14,6 +14,7 @@ from common.schema import Schema
 
 from .conduct import conduct
 from .courier import AdmittedRoll, AskedRoll, Courier, Seen
+from .recorded import Stands, with_its_end
 from .rounds import Coordinator
 from .run_folder import RunFolder
 
@@ -35,8 +36,9 @@ def main(grid: Grid, context: Context) -> None:
     plan = Plan.from_json((folder / "plan.json").read_bytes())
     schema = Schema.load(folder / "schema.toml")
     identity = Identity.load_or_create(folder / "coordinator" / "identity.key")
-    send = courier(grid, plan).send
-    Coordinator(plan, schema, identity, send, folder / "coordinator").run()
+    with with_its_end(folder, plan, schema):
+        send = courier(grid, plan).send
+        Coordinator(plan, schema, identity, send, folder / "coordinator").run()
 
 
 def _of_federation(grid: Grid, run: RunFolder, plan: Plan, seen: Seen) -> Courier:
@@ -60,6 +62,7 @@ def courier(grid: Grid, plan: Plan) -> Courier:
         AskedRoll(grid, federation.names),
         answer_seconds=_ANSWER_SECONDS,
         poll_seconds=_POLL_SECONDS,
+        seen=Stands(),
     )
     made.wait_for(federation.min_contributors, _ONLINE_SECONDS)
     return made

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from common.events import emit
+from common import events
 from common.modalities.array_features import ArrayFeatures
 from common.models.array_generator import ArrayGenerator
 from common.models.array_loss import ArrayMomentLoss
@@ -80,12 +80,13 @@ def _descend(
             at = before + descent.step
             loss.ceiling = _ceiling(features, measure, at / measure.fit_steps)
             if at % _REPORTED == 0:
-                emit("fit", at, measure.fit_steps, epsilon)
+                events.stage("fit", at, measure.fit_steps, epsilon)
+                events.figure("fit_loss", at, value)
             value = descent.take(stage, loss)
             if kept is not None and (at + 1) % _WRITTEN == 0:
                 descent.save(kept, mark)
         descent.next_stage()
-    emit("fit", measure.fit_steps, measure.fit_steps, epsilon)
+    events.stage("fit", measure.fit_steps, measure.fit_steps, epsilon)
     return value
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from common.crypto.identity import Identity
 from common.errors import FedcganError, NotEnoughSitesError, RefusedError, ReplayError
+from common.events import Failed, emit
 from common.plan import Plan
 from common.protocol import frames
 from common.protocol.messages import LARGEST, Message, Refused
@@ -83,6 +85,11 @@ class Asking:
     def note(self, step: str, site: str, code: str) -> None:
         """Write down what a site did not do."""
         self.trouble.append(Trouble(step, site, code))
+        emit(Failed(step=step, site=site, code=code))
+
+    def carried(self, way: Literal["up", "down"]) -> int:
+        """Bytes of all sites so far."""
+        return sum(count[way] for count in self.traffic.values())
 
     def _count(self, site: str, sent: bytes, received: bytes) -> None:
         count = self.traffic.setdefault(site, {"up": 0, "down": 0})

@@ -17,7 +17,7 @@ from common.bundle.contents import FolderContents
 from common.bundle.gate_file import GateFile
 from common.bundle.manifest import File
 from common.evaluation.figures import Evaluation
-from common.events import emit
+from common.events import stage
 
 from .finished import Finished
 from .papers import papers
@@ -69,14 +69,14 @@ def assemble(parts: Parts, further: Sequence[Further]) -> None:
     if parts.evaluation is not None:
         texts[EVALUATION] = parts.evaluation.model_dump_json(indent=2).encode()
     write(folder, texts)
-    emit("bundle", 0, 3, parts.report["epsilon"])
+    stage("bundle", 0, 3, parts.report["epsilon"])
     records = write_synthetic(run, parts.report, folder / "synthetic")
-    emit("bundle", 1, 3, parts.report["epsilon"])
+    stage("bundle", 1, 3, parts.report["epsilon"])
     synthetic = [file for file in listed(folder) if file.path.startswith("synthetic/")]
     write(folder, papers(parts, synthetic, records))
     for more in further:
         write(folder, more(parts))
-    emit("bundle", 2, 3, parts.report["epsilon"])
+    stage("bundle", 2, 3, parts.report["epsilon"])
 
 
 def listed(folder: Path) -> tuple[File, ...]:

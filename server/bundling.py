@@ -24,7 +24,7 @@ from common.bundle.verification import Verified, verify
 from common.durable import sync_folder
 from common.errors import BundleExistsError, GateFailedError, OverrideError, StorageError
 from common.evaluation.figures import Verdict
-from common.events import emit
+from common.events import stage
 from common.versions import versions
 
 from .assembly import Further, Parts, assemble, listed, write
@@ -83,7 +83,7 @@ def bundle(run: Finished, out: Path, wanted: Wanted, further: Sequence[Further] 
         verified = verify(finished, signer=run.identity.public, complete=run.simulated)
         finished.rename(out)
         sync_folder(out.parent)
-        emit("bundle", 3, 3, report["epsilon"])
+        stage("bundle", 3, 3, report["epsilon"])
     return verified
 
 

@@ -18,7 +18,7 @@ from common.errors import (
     RefusedError,
     WithdrawnError,
 )
-from common.events import Event, listening
+from common.events import RunEvent, SiteStands, SiteState, Stage, Turned, emit, listening, stage
 from common.plan import PROPOSE_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import Propose, Refused, Standing
@@ -26,10 +26,11 @@ from common.protocol.messages import Propose, Refused, Standing
 from .asking import Asking, Send
 from .checkpoint import Checkpoint
 from .courier import Courier, Seen
+from .recorded import recorded
 from .rehearsal import StandIns
 from .release import costs_of, write_release, write_report
 from .rounds import Coordinator
-from .run_folder import Failure, RunFolder, SiteStatus
+from .run_folder import Failure, RunFolder, SiteStatus, Status
 
 MakeCourier = Callable[[RunFolder, Plan, Seen], Courier]
 _APPROVAL_PAUSE = 5.0  # seconds between two questions whether a plan was approved
@@ -43,7 +44,7 @@ def conduct(folder: Path, make_courier: MakeCourier) -> None:
     run = RunFolder(folder)
     with run.alone():
         plan, progress = run.plan, Progress(run)
-        with progress.reported():
+        with recorded(folder, plan, run.schema), progress.reported():
             courier = make_courier(run, plan, progress.seen)
             conditions = run.conditions
             sent = StandIns(plan, folder, courier.send).send if plan.rehearsal else courier.send
@@ -68,7 +69,9 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
     proposal = Propose(plan=asking.plan.to_json(), table=run.schema.model_dump_json().encode())
     deadline = time.monotonic() + patience
     waiting = list(asking.plan.federation.names)
+    everybody = len(waiting)
     while True:
+        stage("approve", everybody - len(waiting), everybody, 0.0)
         replies = asking(PROPOSE_STEP, dict.fromkeys(waiting, proposal), Standing.kind)
         for site, frame in replies.good.items():
             standing = Standing.from_bytes(frame.body).standing
@@ -83,6 +86,7 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
             if not isinstance(error, RefusedError) or error.refusal_code != PausedError.code:
                 raise error
         if not waiting:
+            stage("approve", everybody, everybody, 0.0)
             return
         if time.monotonic() > deadline:
             raise NotApprovedError(
@@ -114,16 +118,18 @@ def _with_patience(coordinator: Callable[[], Coordinator], patience: float) -> C
 def _release(run: RunFolder, plan: Plan, state: Checkpoint) -> None:
     """The release and its report, where they are shown only once they are whole."""
     making, out = run.folder / "release.new", run.folder / "release"
+    stage("release", 0, 1, run.status.epsilon)
     shutil.rmtree(making, ignore_errors=True)
     write_release(plan, run.schema, state, making)
     wall_seconds = (datetime.now(UTC) - run.status.started).total_seconds()
     write_report(plan, state, costs_of(state, wall_seconds), {}, making)
     shutil.rmtree(out, ignore_errors=True)
     making.rename(out)
+    stage("release", 1, 1, run.status.epsilon)
 
 
 _HEARD = 1 << 16  # bytes: a refusal is short
-_STANDING = {PausedError.code: "paused", WithdrawnError.code: "withdrawn"}
+_STANDING: dict[str, SiteState] = {PausedError.code: "paused", WithdrawnError.code: "withdrawn"}
 _OF_PEOPLE = ("pending", *_STANDING.values())
 """States that do not end because a site is online."""
 
@@ -145,6 +151,7 @@ class Progress:
     @contextmanager
     def reported(self) -> Iterator[None]:
         """Write how the block goes, and how it ends."""
+        emit(_turned(self._status))
         self._change(write=True)
         try:
             with listening(self._event):
@@ -161,7 +168,7 @@ class Progress:
             raise
         self._ended("finished", None)
 
-    def seen(self, site: str, state: str) -> None:
+    def seen(self, site: str, state: SiteState) -> None:
         """A site is ready, busy, late or gone."""
         known = self._status.sites[site].state
         if known != state and not (known in _OF_PEOPLE and state in ("ready", "busy")):
@@ -184,15 +191,19 @@ class Progress:
 
     def stands(self, site: str, standing: str) -> None:
         """A site's people approved, refused, or have not answered."""
-        state = {"approved": "ready", "refused": "refused"}.get(standing, "pending")
+        states: dict[str, SiteState] = {"approved": "ready", "refused": "refused"}
+        state = states.get(standing, "pending")
         if self._status.sites[site].state != state:
             self._site(site, state)
 
-    def _site(self, site: str, state: str) -> None:
-        one = SiteStatus.model_validate({"state": state, "since": datetime.now(UTC)})
+    def _site(self, site: str, state: SiteState) -> None:
+        emit(SiteStands(site=site, state=state))
+        one = SiteStatus(state=state, since=datetime.now(UTC))
         self._change(write=True, sites={**self._status.sites, site: one})
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: RunEvent) -> None:
+        if not isinstance(event, Stage):
+            return
         if event.phase != self._status.phase:
             self._phase_began, self._phase_done = time.monotonic(), event.done
         gone = event.done - self._phase_done
@@ -201,7 +212,7 @@ class Progress:
         last = event.done in (0, event.total) or time.monotonic() - self._written > _WRITTEN
         self._change(
             write=last,
-            state="running",
+            state="waiting" if event.phase == "approve" else "running",
             phase=event.phase,
             done=event.done,
             total=event.total,
@@ -214,14 +225,22 @@ class Progress:
         self._change(write=True, state=state, failure=failure, eta_seconds=None, **phase)
 
     def _change(self, *, write: bool, **changes: object) -> None:
-        changes["updated"] = datetime.now(UTC)
+        before, changes["updated"] = self._status.state, datetime.now(UTC)
         self._status = self._status.model_copy(update=changes)
+        if self._status.state != before:
+            emit(_turned(self._status))
         if write:
             self._run.write(self._status)
             self._written = time.monotonic()
 
 
-def _stands(raw: bytes) -> str | None:
+def _turned(status: Status) -> Turned:
+    """The run's state as its log says it."""
+    failure = status.failure.model_dump() if status.failure else {}
+    return Turned(state=status.state, **failure)
+
+
+def _stands(raw: bytes) -> SiteState | None:
     """What an answer says of its site's people, if it is a refusal that says so; nobody has verified it."""
     if len(raw) > _HEARD:
         return None

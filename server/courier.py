@@ -12,10 +12,9 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from common.errors import MalformedMessageError, NotEnoughSitesError
+from common.events import SiteState
 from common.plan import Federation
 from common.protocol.records import MESSAGE_TYPE, from_record, to_record
-
-from .run_folder import SiteState
 
 Seen = Callable[[str, SiteState], None]
 """Told how a site stands, whenever that is known."""

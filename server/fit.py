@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from common.events import emit
+from common.events import figure, stage
 from common.modalities.gram import GramFeatures
 from common.models.moment_loss import MomentLoss
 from common.models.tabular import Generator
@@ -50,8 +50,9 @@ def fit(
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step % 50 == 0:
-            emit("fit", step, steps, epsilon)
-    emit("fit", steps, steps, epsilon)
+            stage("fit", step, steps, epsilon)
+            figure("fit_loss", step, float(value.detach()))
+    stage("fit", steps, steps, epsilon)
     calibrate(generator, moments, features)
     return float(value.detach())
 

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from common.events import Event, listening
+from common.events import RunEvent, Stage, listening
 from common.terminal import messages
 
 PHASES = {
@@ -53,7 +53,9 @@ class _Lines:
         self._target = target
         self._last: tuple[str, int] | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
+        if not isinstance(event, Stage):
+            return
         tenth = 10 * event.done // max(1, event.total)
         if self._last != (event.phase, tenth):
             self._last = event.phase, tenth
@@ -90,7 +92,9 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
+        if not isinstance(event, Stage):
+            return
         if event.phase not in self._tasks:
             self._finish_earlier()
             self._tasks[event.phase] = self._progress.add_task(

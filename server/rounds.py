@@ -19,13 +19,13 @@ from common.contributions import encoding, family_of, layout_of
 from common.crypto.identity import Identity
 from common.crypto.packing import Integers, Packing
 from common.errors import ConfigError, StepLostError, StorageError
-from common.events import emit
+from common.events import figure, stage
 from common.models.family import Family
 from common.models.pair import to_vector
 from common.phases import EveryStep
 from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempt, train_step
 from common.privacy.accounting import epsilon
-from common.schema import ArraySchema, Schema
+from common.schema import Schema
 from common.states import EvaluateState, MeasureState, StepState
 
 from . import adversary, watch
@@ -92,11 +92,11 @@ class Coordinator:
 
     def _enrol(self) -> None:
         with self._phase("keys"):
-            emit("enrol", 0, 1, 0.0)
+            stage("enrol", 0, 1, 0.0)
             enrolled = enrol(self._asking, self._schema)
-            emit("keys", 0, 1, 0.0)
+            stage("keys", 0, 1, 0.0)
             attested = make_keys(self._asking, self._sum, enrolled)
-            emit("keys", 1, 1, 0.0)
+            stage("keys", 1, 1, 0.0)
         self._checkpoint.attested = [raw.hex() for raw in attested]
         self._checkpoint.enrolled = True
         self._checkpoint.pending = None
@@ -104,15 +104,15 @@ class Coordinator:
 
     def _count(self) -> None:
         with self._phase("measure"):
-            emit("count", 0, 1, 0.0)
+            stage("count", 0, 1, 0.0)
             self._checkpoint.counts, _ = self._opened(COUNT_STEP, b"")
         self._checkpoint.save()
 
     def _measure(self) -> None:
         with self._phase("measure"):
-            emit("measure", 0, 1, 0.0)
+            stage("measure", 0, 1, 0.0)
             total, _ = self._opened(MEASURE_STEP, self.measure_state())
-            emit("measure", 1, 1, self._spent(0))
+            stage("measure", 1, 1, self._spent(0))
         self._checkpoint.moments = total
         self._checkpoint.save()
 
@@ -132,20 +132,17 @@ class Coordinator:
         self._look("fit")
 
     def _look(self, step: str) -> None:
-        """Leave samples and alarms of images or signals beside the checkpoint."""
-        state = self._checkpoint
-        if isinstance(self._schema, ArraySchema) and state.average is not None:
-            prior, folder = self.measured.prior, state.path.parent
-            watch.look(folder, step, self._plan, self._schema, state.average, prior, state.adversary)
+        """Leave samples, and what the monitor says of them, beside the checkpoint."""
+        watch.look(step, self._plan, self._schema, self._checkpoint, self.measured)
 
     def _train(self, number: int) -> None:
         with self._phase("train"):
-            emit("train", number - 1, self._plan.rounds, self._spent(number - 1))
+            stage("train", number - 1, self._plan.rounds, self._spent(number - 1))
             if isinstance(self._plan.train, EveryStep):
                 self._step(number, self._plan.train)
             else:
                 self._average(number)
-            emit("train", number, self._plan.rounds, self._spent(number))
+            stage("train", number, self._plan.rounds, self._spent(number))
         self._checkpoint.rounds_done = number
         self._checkpoint.save()
         if watch.due(number, self._plan.rounds):
@@ -155,13 +152,13 @@ class Coordinator:
         """How the records to be released do at the sites: of those that will lie in the release."""
         with self._phase("evaluate"):
             spent = self._spent(self._plan.rounds)
-            emit("evaluate", 0, 1, spent)
+            stage("evaluate", 0, 1, spent)
             shown = EvaluateState(
                 rows=shown_records(self._plan, self._schema, self._checkpoint), judge=self._judge()
             )
             total, contributors = self._opened(EVALUATE_STEP, shown.to_bytes())
             self._checkpoint.evaluation, self._checkpoint.evaluated_by = total, contributors
-            emit("evaluate", 1, 1, spent)
+            stage("evaluate", 1, 1, spent)
         self._checkpoint.save()
 
     def _judge(self) -> StepState | None:
@@ -191,6 +188,7 @@ class Coordinator:
             self._plan.seed,
         )
         state.adversary, state.parameters, state.average = after, after.parameters, after.average
+        figure("fakes_told", number, after.accuracy)
 
     def _average(self, number: int) -> None:
         """One round of schedule ``local``: the mean of the sites' updates."""

@@ -69,6 +69,9 @@ def watch(which: Which = None, federation: Where = Path(), as_json: Json = False
 
 def stop(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
     """Stop a run; what was finished is kept."""
+    from common.event_log import run_log
+    from common.events import Turned
+
     from .run_folder import RunFolder
     from .superlink import SuperLink
 
@@ -82,6 +85,7 @@ def stop(which: Which = None, federation: Where = Path(), as_json: Json = False)
     now = run.status
     if now.state != "finished":
         run.write(now.model_copy(update={"state": "stopped", "eta_seconds": None}))
+        run_log(run.folder).append(Turned(state="stopped"))
     hint = f"fedcgan resume {now.plan[:12]} goes on"
     print_result({"plan": now.plan, "state": run.status.state}, as_json, lambda: output.print(hint))
 

@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from common.crypto.identity import Identity
 from common.durable import write_whole
 from common.errors import ConfigError, FederationError, StorageError
+from common.events import SiteState, State
 from common.plan import Plan
 from common.schema import Schema
 
@@ -33,12 +34,8 @@ _MODEL = ConfigDict(frozen=True, extra="forbid")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-SiteState = Literal["ready", "busy", "late", "gone"]
-
 _BEGINS = 600.0  # seconds in which whoever starts a run has begun, or said that it failed
 _PROBED = 2.0  # seconds for which somebody may look whether the run is conducted
-
-State = Literal["waiting", "running", "finished", "failed", "stopped", "interrupted"]
 
 
 class Conditions(BaseModel):
@@ -81,7 +78,7 @@ class SiteStatus(BaseModel):
     """state: pending, until the site approved; since: when it came to be in this state"""
 
     model_config = _MODEL
-    state: Literal["unknown", "pending", "refused", "paused", "withdrawn", SiteState]
+    state: Literal["unknown", SiteState]
     since: AwareDatetime
 
 

@@ -14,7 +14,7 @@ from common.config import SimulationConfig
 from common.crypto import stopwatch
 from common.earlier import Earlier
 from common.errors import ConfigError
-from common.events import emit
+from common.events import stage
 from common.generator import ReleasedGenerator
 from common.planning import make_plan, stand_in
 from common.report import Costs
@@ -27,6 +27,7 @@ from common.simulation.prepare import Run, prepare
 from common.simulation.report import table_quality
 
 from .checkpoint import Checkpoint
+from .recorded import with_its_end
 from .release import Drawn, costs_of, write_release, write_report
 
 
@@ -72,16 +73,17 @@ def simulate(
     start = time.perf_counter()
     stopwatch.seconds.clear()
     folder = run_folder(out)
-    emit("prepare", 0, 1, 0.0)
+    stage("prepare", 0, 1, 0.0)
     before = None if earlier is None else continued(earlier, out)
     run = Run.open(folder, config) if resume else prepare(config, data, schema, folder, before)
     _check_resumed(run, before)
-    engines.run(config.engine, folder, len(run.plan.federation.sites))
-    state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
-    emit("release", 0, 1, run.plan.privacy.epsilon)
-    quality = _quality(write_release(run.plan, run.schema, state, out), run, config, scored)
-    report = write_report(run.plan, state, _costs(config, state, start), quality, out)
-    emit("release", 1, 1, report["epsilon"])
+    with with_its_end(folder, run.plan, run.schema):
+        engines.run(config.engine, folder, len(run.plan.federation.sites))
+        state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
+        stage("release", 0, 1, run.plan.privacy.epsilon)
+        quality = _quality(write_release(run.plan, run.schema, state, out), run, config, scored)
+        report = write_report(run.plan, state, _costs(config, state, start), quality, out)
+        stage("release", 1, 1, report["epsilon"])
     example = {c.name: str(c.categories[-1]) for c in schema.conditions}
     return Outcome(out, report, example)
 

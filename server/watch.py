@@ -1,33 +1,36 @@
 """What a practitioner watches while a run goes: samples from the same noise, balance, collapse.
 
-Everything here is made from generators that noisy sums have already paid for; no record is looked at. It lies
-in the coordinator's folder: ``progress.jsonl``, a line for each look, and ``samples/STEP.png``.
+Everything here is made from generators that noisy sums have already paid for; no record is looked at. The
+samples lie in the coordinator's folder, ``samples/STEP.png``, or ``.csv`` of a table; the rest is an event.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from common import array_output
 from common.array_generator import ReleasedArrays
+from common.contributions import layout_of
+from common.durable import write_whole
+from common.errors import ImpossibleConditionError
 from common.evaluation.alarms import alarms
-from common.modalities.array_layout import ArrayLayout
-from common.models.arrays import new_generator
-from common.models.pair import load
-from common.phases import ArrayModel
+from common.events import Alarm, Looked, emit
+from common.generator import ReleasedGenerator
+from common.models.array_generator import ArrayGenerator
+from common.models.pair import Pair, load
+from common.phases import ArrayModel, Model
 from common.plan import Plan
-from common.schema import ArraySchema
+from common.schema import ArraySchema, Schema, TableSchema
 
 from .adversary import Adversary
+from .checkpoint import Checkpoint
+from .measured import Measured, TableMeasured
 
 _LOOKS = 50  # at most in the rounds of a run
 _SEEN = 64  # samples of each class for the monitor
+_ROWS = 12  # of a table
 _TOO_EASY, _TOO_HARD = 0.98, 0.55  # share of fakes that D tells
 
 
@@ -36,30 +39,57 @@ def due(number: int, rounds: int) -> bool:
     return number == rounds or number % max(1, math.ceil(rounds / _LOOKS)) == 0
 
 
-def look(
-    folder: Path,
-    step: str,
-    plan: Plan,
-    schema: ArraySchema,
-    average: NDArray[np.float32],
-    prior: NDArray[np.float64],
-    adversary: Adversary | None,
-) -> dict[str, Any]:
-    """Write samples of every class from fixed noise, and a line with balance and alarms. Returns the line.
+def look(step: str, plan: Plan, schema: Schema, state: Checkpoint, measured: Measured) -> None:
+    """Write samples from fixed noise, of every class of images or signals, and tell of balance and alarms.
 
     Raises StorageError.
     """
-    assert isinstance(plan.model, ArrayModel)
-    generator = new_generator(ArrayLayout.of(schema), plan.model)
-    load(generator, average)
-    facts = {"plan": plan.hash, "epsilon": plan.privacy.epsilon, "delta": plan.privacy.delta}
-    released = ReleasedArrays(schema, plan.model, generator, prior, {**facts, "unit": plan.privacy.unit})
-    array_output.write_gallery(released, folder / "samples" / f"{step}.png", plan.seed)
-    seen = released.sample(_SEEN * schema.classes, {}, plan.seed)
-    line = {"step": step, "alarms": alarms(seen, schema, prior), **_balance(adversary)}
-    with open(folder / "progress.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return line
+    assert state.average is not None
+    generator = Pair.new(layout_of(schema), plan.model, plan.seed).generator
+    load(generator, state.average)
+    facts = {
+        "plan": plan.hash,
+        "epsilon": plan.privacy.epsilon,
+        "delta": plan.privacy.delta,
+        "unit": plan.privacy.unit,
+    }
+    name = f"samples/{step}.{'csv' if isinstance(schema, TableSchema) else 'png'}"
+    path = state.path.parent / name
+    found: tuple[Alarm, ...] = ()
+    if isinstance(schema, ArraySchema):
+        assert isinstance(plan.model, ArrayModel)
+        assert isinstance(generator, ArrayGenerator)
+        arrays = ReleasedArrays(schema, plan.model, generator, measured.prior, facts)
+        array_output.write_gallery(arrays, path, plan.seed)
+        found = _alarms(arrays, plan.seed)
+    else:
+        assert isinstance(schema, TableSchema)
+        assert isinstance(plan.model, Model)
+        assert isinstance(measured, TableMeasured)
+        assert not isinstance(generator, ArrayGenerator)
+        table = ReleasedGenerator(schema, plan.model, generator, measured.prior, measured.grouping, facts)
+        name = name if _write_rows(table, path, plan.seed) else ""
+    emit(Looked(step=step, samples=name, alarms=found, **_balance(state.adversary)))
+
+
+def _write_rows(generator: ReleasedGenerator, path: Path, seed: int) -> bool:
+    """Whether there are any: a young generator may draw none that satisfies all constraints."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        rows = generator.sample(_ROWS, {}, seed)
+    except ImpossibleConditionError:
+        return False
+    write_whole(path, lambda target: rows.to_csv(target, index=False))
+    return True
+
+
+def _alarms(generator: ReleasedArrays, seed: int) -> tuple[Alarm, ...]:
+    schema = generator.schema
+    seen = generator.sample(_SEEN * schema.classes, {}, seed)
+    return tuple(
+        Alarm(of="" if one["class"] is None else str(one["class"]), alarm=one["kind"], advice=one["advice"])
+        for one in alarms(seen, schema, generator.prior)
+    )
 
 
 def _balance(adversary: Adversary | None) -> dict[str, Any]:
