@@ -105,9 +105,11 @@ class SlowNetwork:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # transports close in the next turn
         self._loop.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,9 +122,11 @@ class SlowNetwork:
             _Pipe(Link(self._latency, self._rate), self._loop.time),
             _Pipe(Link(self._latency, self._rate), self._loop.time),
         ]
-        await asyncio.gather(
-            *(ways[0].fill(reader), ways[0].drain(far_writer)),
-            *(ways[1].fill(far_reader), ways[1].drain(writer)),
-        )
-        writer.close()
-        far_writer.close()
+        try:
+            await asyncio.gather(
+                *(ways[0].fill(reader), ways[0].drain(far_writer)),
+                *(ways[1].fill(far_reader), ways[1].drain(writer)),
+            )
+        finally:
+            writer.close()
+            far_writer.close()

@@ -55,3 +55,16 @@ def test_nobody_behind_it_is_a_connection_that_ends():
             assert near.recv(1) == b""
     finally:
         network.stop()
+
+
+def test_it_stops_with_a_connection_open():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        network = SlowNetwork(server.getsockname()[1], 0.0, None)
+        network.start()
+        with socket.create_connection(("127.0.0.1", network.port)) as near:
+            peer, _ = server.accept()
+            near.sendall(b"x")
+            assert peer.recv(1) == b"x"
+            network.stop()
+            assert near.recv(1) == b""
+            peer.close()
