@@ -72,4 +72,9 @@ def dashboard(port, read_only=False, said="Calm."):
             return web.fragment(request, "part.html.j2", reason=form["reason"])
         return see_other("/runs/7")
 
+    @web.action("/runs/{number}/stop")
+    def stop(request, form):
+        web.app.state.decided.append((request.path_params["number"], form.all("site")))
+        return see_other("/")
+
     return web
