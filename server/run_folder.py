@@ -251,6 +251,11 @@ class RunFolder:
         return self.folder / "conditions.json"
 
 
+def run_folder(out: Path) -> Path:
+    """Of a simulation: beside the release, not in it, as it holds the sites' records and keys."""
+    return out.with_name(out.name + ".run")
+
+
 def first_status(plan: Plan) -> Status:
     """Before anything has happened."""
     now = datetime.now(UTC)
