@@ -17,20 +17,11 @@ from rich.progress import (
 from rich.table import Column
 
 from common.events import RunEvent, Stage, listening
+from common.run_view import RunView
+from common.run_words import PHASES
 from common.terminal import messages
 
-PHASES = {
-    "prepare": "split records, calibrate noise",
-    "enrol": "sites check and approve the plan",
-    "keys": "joint key, held by nobody",
-    "count": "one noisy sum of one-way counts",
-    "measure": "one noisy sum of pairs or features",
-    "fit": "generator fitted to released sums",
-    "train": "DP-SGD, encrypted sums",
-    "evaluate": "one noisy sum: how synthetic records do at every site",
-    "release": "synthetic records and report",
-    "bundle": "files of the release, signatures, a first verification",
-}
+from .run_lines import Lines
 
 
 @contextmanager
@@ -42,29 +33,14 @@ def shown(target: float, quiet: bool) -> Iterator[None]:
         with _bars(target) as listener, listening(listener):
             yield
     else:
-        with listening(_Lines(target)):
+        view, lines = RunView(), Lines(target)
+
+        def told(event: RunEvent) -> None:
+            view.take(event)
+            lines.show(view, [event])
+
+        with listening(told):
             yield
-
-
-class _Lines:
-    """One line when a phase starts and at every tenth of it."""
-
-    def __init__(self, target: float) -> None:
-        self._target = target
-        self._last: tuple[str, int] | None = None
-
-    def __call__(self, event: RunEvent) -> None:
-        if not isinstance(event, Stage):
-            return
-        tenth = 10 * event.done // max(1, event.total)
-        if self._last != (event.phase, tenth):
-            self._last = event.phase, tenth
-            messages.print(
-                f"{event.phase:8} {event.done}/{event.total}  "
-                f"epsilon {event.epsilon:.3f} of {self._target:g}  {PHASES[event.phase]}",
-                highlight=False,
-                soft_wrap=True,
-            )
 
 
 @contextmanager

@@ -128,8 +128,8 @@ class Picture:
     def _phase(self, name: str, phase: PhaseView | None) -> tuple[Text, ...]:
         if phase is None:
             return Text("·", "dim"), Text(name, "dim"), Text(), Text()
-        if phase.ended and not self._broke_off(phase):
-            until = phase.ended or self._view.updated or phase.began
+        until = phase.ended
+        if until is not None and not self._broke_off(phase):
             return Text("✓", "green"), Text(name), Text(), Text(_took(phase, until), "dim")
         going = self._run.state in OPEN
         mark = Text("▶", "cyan") if going else Text("✗", "red")
