@@ -157,11 +157,12 @@ def _simulate(
     earlier: Path | None = None,
 ) -> None:
     from .progress import shown
+    from .run_folder import run_folder
     from .simulate import promised
     from .simulate import simulate as run
     from .summary import print_summary
 
-    with shown(promised(settings, schema, earlier), quiet=as_json):
+    with shown(promised(settings, schema, earlier), as_json, run_folder(out)):
         outcome = run(settings, data, schema, out, resume, earlier=earlier)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from common.errors import FedcganError
 from common.plain_text import plain, size
 from common.run_view import PhaseView, RunView
-from common.run_words import SHORT, SITES, STYLES, balance, latest, span, tally, warnings
+from common.run_words import PHASES, SHORT, SITES, STYLES, balance, latest, span, tally, warnings
 from common.schema import ImageSchema, Schema
 
 from .thumbnails import preview
@@ -130,7 +130,7 @@ class Picture:
             return Text("·", "dim"), Text(name, "dim"), Text(), Text()
         until = phase.ended
         if until is not None and not self._broke_off(phase):
-            return Text("✓", "green"), Text(name), Text(), Text(_took(phase, until), "dim")
+            return Text("✓", "green"), Text(name), Text(_took(phase, until), "dim"), Text()
         going = self._run.state in OPEN
         mark = Text("▶", "cyan") if going else Text("✗", "red")
         done = Text()
@@ -176,7 +176,10 @@ class Picture:
         return table
 
     def _facts(self, width: int) -> Block:
-        rows = list(_facts(self._view))
+        rows = _facts(self._view)
+        phase = self._view.phase
+        if phase is not None and not phase.ended and self._run.state in OPEN:
+            rows.insert(0, ("now", PHASES.get(phase.name, "")))
         table = Table.grid(padding=(0, 1))
         table.add_column(width=8, style="dim")
         table.add_column(no_wrap=True, overflow="ellipsis", width=width - 9)

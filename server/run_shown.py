@@ -17,6 +17,11 @@ from .run_picture import Picture
 from .watching import Watching
 
 
+def terminal(console: Console) -> bool:
+    """Whether a picture can be drawn again and again."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class Shown:
     """To people, on standard error: a picture on a terminal, and else lines. The last picture stays."""
 
@@ -24,7 +29,7 @@ class Shown:
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._lines: Lines | None = None
         self._picture: Picture | None = None
-        self._terminal = console.is_terminal and not console.is_dumb_terminal
+        self._terminal = terminal(console)
 
     def __enter__(self) -> Self:
         if self._terminal:

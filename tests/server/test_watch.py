@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from common.errors import ConfigError, FederationError, RefusedError, StorageError
+from common.errors import ConfigError, FederationError, NotApprovedError, RefusedError, StorageError
 from common.event_log import run_log
 from common.events import (
     Alarm,
@@ -25,10 +25,12 @@ from common.events import (
     Summed,
     Turned,
     emit,
+    stage,
 )
 from common.run_view import RunView
 from common.run_words import balance, expected
-from server import run_folder
+from server import conduct, run_folder
+from server.progress import shown
 from server.recorded import Stands, with_its_end
 from server.run_cli import watch
 from server.run_folder import RunFolder
@@ -38,6 +40,8 @@ from server.run_shown import Shown, Streamed
 from server.watching import Watching, found
 from tests import toy
 from tests.federation import LocalFederation
+
+from .conducted import admitted, plan_of, run_of
 
 NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
 SITES = ("north", "south", "east", "west")
@@ -397,3 +401,73 @@ def test_balance_is_said_only_of_a_d_that_the_coordinator_has(troubled):
     troubled.tell(Measured(name="fakes_told", step=1, value=0.7))
     assert balance(troubled.view) == "D tells 70% of the fakes; in balance"
     emit(Turned(state="running"))  # to nobody
+
+
+def test_of_a_federations_run_its_status_has_the_word(tmp_path, monkeypatch):
+    """Whoever conducted it may have died, or not been able to write the log."""
+    monkeypatch.setattr(conduct, "_APPROVAL_PAUSE", 0.0)
+    made, sites = admitted(tmp_path, toy.HOSPITALS[:3])
+    run = run_of(made, plan_of(made, tmp_path))
+    with pytest.raises(NotApprovedError):
+        conduct.conduct(run.folder, sites.make)
+    monkeypatch.chdir(made.folder)
+    watching = Watching(found(None, Path()))
+    assert watching.run.folder == Path("runs") / run.plan.hash
+    watching.look()
+    assert watching.state == "failed"
+    assert watching.ending() is watching.view.ending
+    assert watching.phases[:2] == ["approve", "enrol"]
+    text = "\n".join(drawn(watching, 80, 24))
+    assert "✗ approve" in text
+    assert "not approved in time by" in text
+    assert text.count("not approved yet") == 3
+    assert "hint   their data stewards: fedcgan site plans" in text
+    # its log lost
+    for file in watching.run.folder.glob("events*.jsonl"):
+        file.unlink()
+    blind = Watching(found(run.plan.hash[:8], Path()))
+    blind.look()
+    assert (blind.state, blind.ending().code) == ("failed", "protocol-not-approved")
+    assert "not approved in time by" in "\n".join(drawn(blind, 80, 24))
+    # its conductor dead: nothing says so but the lock
+    run.write(run.status.model_copy(update={"state": "running", "phase": "approve", "failure": None}))
+    blind.look()
+    assert blind.state == "interrupted"
+    with run.alone():
+        blind.look()
+        assert blind.state == "running"
+
+
+def screen_of(block) -> str:
+    screen = io.StringIO()
+    block(Console(file=screen, force_terminal=True, width=80, height=30))
+    return screen.getvalue()
+
+
+def test_a_command_shows_the_picture_of_the_run_that_it_began_and_not_of_an_earlier_one(out):
+    folder = out[0].with_name("study.run")
+    began = run_log(folder).read()[0][0]
+
+    def before(console):
+        with shown(3.0, False, folder, console):
+            pass
+
+    def after(console):
+        with shown(3.0, False, folder, console):
+            emit(began)
+
+    assert "finished" not in screen_of(before)
+    assert "split records" in screen_of(before)
+    assert "finished" in screen_of(after)
+    assert screen_of(lambda console: shown(3.0, True, folder, console)) == ""
+
+
+def test_a_release_says_what_it_does(capsys):
+    def bundled(console):
+        with shown(3.0, False, console=console):
+            stage("bundle", 1, 3, 3.0)
+
+    assert "bundle 1/3" in screen_of(bundled)
+    with shown(3.0, False):  # no terminal
+        stage("bundle", 1, 3, 3.0)
+    assert "bundle   1/3  epsilon 3.000 of 3  files of the release" in capsys.readouterr().err
