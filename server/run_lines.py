@@ -53,6 +53,8 @@ class Lines:
         for event in new:
             match event:
                 case Stage():
+                    if self._tenth != (event.phase, _tenth(event.done, event.total)):
+                        self._sums(sums)  # in their order
                     self._stage(view, event)
                 case Summed():
                     sums.append(event)
@@ -64,9 +66,14 @@ class Lines:
                         self._write(f"alarm    after {event.step}: {plain(text)}")
                 case Began() | Turned() | Failed():
                     self._always(event)
+        self._sums(sums)
+        self._changed()
+
+    def _sums(self, sums: list[Summed]) -> None:
+        """All of them in one line."""
         if sums and self._may():
             self._write(_summed(sums))
-        self._changed()
+        sums.clear()
 
     def _stage(self, view: RunView, event: Stage) -> None:
         tenth = event.phase, _tenth(event.done, event.total)
@@ -78,10 +85,8 @@ class Lines:
         self._tenth = tenth
         left = view.eta_seconds
         eta = f", about {span(left)} more" if left else ""
-        self._write(
-            f"{event.phase:8} {event.done}/{event.total}{eta}  {self._epsilon(event.epsilon)}  "
-            f"{PHASES.get(event.phase, '')}"
-        )
+        far = f"{event.phase:8} {event.done}/{event.total}  {self._epsilon(event.epsilon)}{eta}"
+        self._write(f"{far}  {PHASES.get(event.phase, '')}")
 
     def _always(self, event: Began | Turned | Failed) -> None:
         match event:

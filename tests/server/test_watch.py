@@ -290,7 +290,7 @@ def test_lines_say_what_is_worth_one_and_no_more_than_a_handful_a_second(trouble
     assert written == [f"{troubled.plan.run}  running; epsilon 0.000 of 3; 0 sums; 4 not seen yet"]
     lines.show(troubled.view, troubled.tell(*trouble()))
     text = "\n".join(written)
-    assert "train    10/50, about 4 min more  epsilon 1.500 of 3  DP-SGD" in text
+    assert "train    10/50  epsilon 1.500 of 3, about 4 min more  DP-SGD" in text
     assert "site     west: late; it did not answer in time" in text
     assert "north" not in text  # busy and ready again in every step
     assert "trouble  west in step train-0010: no-answer" in text
