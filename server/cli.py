@@ -95,7 +95,7 @@ def simulate(
     if prepare_only:
         from common.simulation.prepare import prepare
 
-        from .run_folder import run_folder
+        from .run_folder import simulated as run_folder
         from .simulate import continued
 
         before = None if earlier is None else continued(earlier, out)
@@ -157,7 +157,7 @@ def _simulate(
     earlier: Path | None = None,
 ) -> None:
     from .progress import shown
-    from .run_folder import run_folder
+    from .run_folder import simulated as run_folder
     from .simulate import promised
     from .simulate import simulate as run
     from .summary import print_summary

@@ -18,7 +18,8 @@ from common.plan import Plan
 from common.schema import Schema
 from common.toml_file import first_problem
 
-from .run_folder import RunFolder, run_folder
+from .run_folder import RunFolder
+from .run_folder import simulated as run_folder
 
 _OF_RUN = frozenset(
     {

@@ -251,8 +251,8 @@ class RunFolder:
         return self.folder / "conditions.json"
 
 
-def run_folder(out: Path) -> Path:
-    """Of a simulation: beside the release, not in it, as it holds the sites' records and keys."""
+def simulated(out: Path) -> Path:
+    """The folder of a simulation's run, beside its release, not in it: it holds records and keys of sites."""
     return out.with_name(out.name + ".run")
 
 

@@ -29,7 +29,7 @@ from common.simulation.report import table_quality
 from .checkpoint import Checkpoint
 from .recorded import with_its_end
 from .release import Drawn, costs_of, write_release, write_report
-from .run_folder import run_folder
+from .run_folder import simulated as run_folder
 
 
 @dataclass(frozen=True, slots=True)
