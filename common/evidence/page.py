@@ -14,6 +14,7 @@ from .pictures import draw
 from .twin import to_json
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_WEB = Path(__file__).parents[1] / "web"  # look.css and icons: the dashboards have them, too
 
 
 def render(content: ReportContent) -> str:
@@ -35,7 +36,7 @@ def render(content: ReportContent) -> str:
 def _environment() -> Environment:
     """Escapes whatever a schema, a plan or a person wrote; an unknown name is an error."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([_TEMPLATES, _WEB / "static", _WEB / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
