@@ -1,4 +1,4 @@
-"""A data steward's yes or no to a plan: the same checks and the same lines in the log, however it is given."""
+"""A data steward's yes or no to a plan: the same checks and lines in the log, however it is given."""
 
 from __future__ import annotations
 
