@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from .words import when
 def add(web: Web, state: State) -> None:
     """Register the page and the part that is asked for again until it is there."""
 
-    def context(patience: float) -> dict[str, object]:
+    def context(patience: float) -> dict[str, Any]:
         spending = state.spending.get(state.spent_key, patience)
         verified = state.verified.get(state.spent_key, patience)
         spent = spending.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from .state import State
 def add(web: Web, state: State) -> None:
     """Register the page, its live part, and the button."""
 
-    def context() -> dict[str, object]:
+    def context() -> dict[str, Any]:
         return {"check": state.checking.last, "runs": state.runs}
 
     @web.get("/check")
@@ -40,6 +41,7 @@ def add(web: Web, state: State) -> None:
 
     @web.action("/check")
     def begin(request: Request, form: Form) -> Response:
+        del request
         wanted = form.get("plan", "")
         state.checking.start(Proposals(state.folder).find(wanted) if wanted else "")
         return see_other("/check")

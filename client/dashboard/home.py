@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,7 +78,7 @@ def add(web: Web, state: State) -> None:
         return live.events(request, news)
 
 
-def _context(state: State) -> dict[str, object]:
+def _context(state: State) -> dict[str, Any]:
     seen = look(state)
     spent = seen.spending.value
     return {"seen": seen, "bar": None if spent is None else _bar(spent), "runs": state.runs}
@@ -86,7 +87,9 @@ def _context(state: State) -> dict[str, object]:
 def _bar(spent: Spending) -> object:
     said = f"{spent.spent:.3f} of {spent.cap:g}"
     kind = "failed" if spent.spent > spent.cap else ""
-    return charts.bars("ε", [charts.Bar("spent", spent.spent, said, kind)], mark=(spent.cap, "the site's cap"))
+    return charts.bars(
+        "ε", [charts.Bar("spent", spent.spent, said, kind)], mark=(spent.cap, "the site's cap")
+    )
 
 
 def look(state: State) -> Seen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,7 +19,7 @@ from .state import State
 def add(web: Web, state: State) -> None:
     """Register the page and its part, which is asked for again and again."""
 
-    def context() -> dict[str, object]:
+    def context() -> dict[str, Any]:
         now = load(state.folder, state.site.policy.device)
         return {"load": now, "averages": _averages(now), "room": _room(now)}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from common.web.application import Web
-from common.web.playground import address
+from common.web.playground.pages import address
 
 from .state import State
 
@@ -14,7 +16,7 @@ from .state import State
 def add(web: Web, state: State) -> None:
     """Register the page and the part that is asked for again until all are verified."""
 
-    def context() -> dict[str, object]:
+    def context() -> dict[str, Any]:
         found = state.releases.every()
         pending = any(not known.fresh for known in found.values())
         return {"releases": found, "folder": state.releases.folder, "address": address, "pending": pending}

@@ -24,16 +24,19 @@ def add(web: Web, state: State) -> None:
 
     @web.action("/standing/pause")
     def pause(request: Request, form: Form) -> Response:
+        del request
         standing.pause(folder, form.get("reason", ""))
         return see_other("/standing")
 
     @web.action("/standing/go-on")
     def go_on(request: Request, form: Form) -> Response:
+        del request, form
         standing.unpause(folder)
         return see_other("/standing")
 
     @web.action("/standing/withdraw")
     def withdraw(request: Request, form: Form) -> Response:
+        del request
         if form.get("name", "").strip() != name:
             raise UsageError("nothing was done: that is not this site's name", hint=f"type {name}")
         standing.withdraw(folder, form.get("reason", ""))
