@@ -1,6 +1,8 @@
-"""Plans: those that wait first, each in plain words, with what it changes, costs and sends; yes or no to it."""
+"""Plans: those that wait first, each in plain words, with what it changes, costs and sends; yes or no."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,7 +48,7 @@ def add(web: Web, state: State) -> None:
     @web.get("/plans/{known}/approve")
     def confirm(request: Request, known: str) -> Response:
         reading = read(state.site, known)
-        facts = {"bars": _bars(reading.budget), "warnings": _warnings(reading)}
+        facts: dict[str, Any] = {"bars": _bars(reading.budget), "warnings": _warnings(reading)}
         return web.page(request, "plan-approve.html.j2", reading=reading, **facts)
 
     @web.action("/plans/{known}/approve")

@@ -63,7 +63,7 @@ class Releases:
         return self.site.folder / "releases"
 
     def every(self, patience: float = 0.15) -> dict[str, Known[Release]]:
-        """By name: what the verification says, as far as it is. patience: seconds to wait for each, at most"""
+        """By name: what the verification says, as far as it is. patience: seconds to wait for each"""
         return {path.name: self._of(path).get(_state(path), patience) for path in self._paths()}
 
     def find(self) -> Mapping[str, Path]:
