@@ -49,18 +49,17 @@ class Group:
         if charge.mechanism not in self.mechanisms:
             self.mechanisms.append(charge.mechanism)
 
-    @property
-    def noise(self) -> str:
-        """The mechanism in words."""
+    def noise(self, unit: str) -> str:
+        """The mechanism in words. unit: record or subject"""
         least, most = (
             end(one.noise_multiplier for one in self.mechanisms) for end in (min, max)
         )  # another attempt can cost more
         noise = f"noise {least:.3g}" + (f" to {most:.3g}" if most > least else "")
         first = self.mechanisms[0]
         if not isinstance(first, SampledGaussian):
-            return f"a sum over all, {noise} times what one can change it"
+            return f"a sum over all {unit}s, {noise} times what one can change it"
         steps = f" {first.steps} steps," if first.steps > 1 else ""
-        return f"DP-SGD:{steps} each drawn with probability {first.sample_rate:.3g}, {noise} times the clip"
+        return f"DP-SGD:{steps} each {unit} drawn with probability {first.sample_rate:.3g}, {noise} times the clip"
 
 
 @dataclass(frozen=True, slots=True)

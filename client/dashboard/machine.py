@@ -49,7 +49,7 @@ def _room(now: Load) -> object:
         rows.append(_part(f"GPU {number} memory", gpu.used, gpu.total))
         if gpu.busy is not None:
             rows.append(Bar(f"GPU {number} busy", gpu.busy, f"{gpu.busy:.0%}"))
-    return charts.bars("In use", rows, mark=(1.0, "all of it"))
+    return charts.bars("In use", rows, mark=(1.0, "all there is"))
 
 
 def _part(label: str, used: int, total: int) -> Bar:

@@ -77,5 +77,5 @@ def _bars(spent: Budget) -> object:
     else:
         rows.append(charts.Bar("after this plan", 1.02 * spent.cap, "above the cap", "failed"))
     return charts.bars(
-        "This site's budget", rows, mark=(spent.cap, f"the site's cap, ε {spent.cap:g} at δ {spent.delta:g}")
+        "This site's budget", rows, mark=(spent.cap, f"the site's cap, ε {spent.cap:g}")
     )

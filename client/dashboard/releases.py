@@ -6,9 +6,11 @@ from: nobody can change those between the check and the use.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.bundle.onnx_file import ONNX
@@ -47,15 +49,14 @@ class Release:
         return not_proven(self.verified)
 
 
-@dataclass(slots=True)
 class Releases:
-    """Of one site. The copies of generators are gone with this object."""
+    """Of one site. The copies of generators are gone with this object, or with the process."""
 
-    site: Site
-    _known: dict[Path, Later[Release]] = field(default_factory=dict)
-    _copies: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="fedcgan-site-")
-    )
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._known: dict[Path, Later[Release]] = {}
+        self._copies = Path(tempfile.mkdtemp(prefix="fedcgan-site-"))  # mode 0700
+        weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
 
     @property
     def folder(self) -> Path:
@@ -88,7 +89,7 @@ class Releases:
         checked = verify(path, signer=coordinator_of(self.site), complete=False)
         if not checked.bundle.has(ONNX):
             return Release(checked, None)
-        copy = Path(self._copies.name) / f"{checked.manifest.hash}.onnx"
+        copy = self._copies / f"{checked.manifest.hash}.onnx"
         write_secret(copy, checked.bundle.read(ONNX, _LARGEST))
         return Release(checked, copy)
 

@@ -113,5 +113,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "stepped": stepped,
     "standing": STANDINGS.__getitem__,
     "verdict": VERDICTS.__getitem__,
+    "g": lambda value: f"{value:g}".replace("e-0", "e-"),
     "short": lambda text: text[:SHORT],
 }
