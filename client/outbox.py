@@ -130,6 +130,8 @@ class Outbox:
         with self._locked(), ExitStack() as stack:
             paths, files, found = self._files(), dict[int, BinaryIO](), []
             for number, end in ends:
+                if number >= len(paths):
+                    raise self._damaged(self._current, "it is gone")
                 if number not in files:
                     files[number] = stack.enter_context(paths[number].open("rb"))
                 start = max(0, end - _LONGEST)
@@ -137,13 +139,6 @@ class Outbox:
                 *_, line = files[number].read(end - start).splitlines(keepends=True) or [b""]
                 found.append(self._read(line, paths[number], end))
         return found
-
-    def reaches(self, place: Place) -> bool:
-        """Whether there are bytes up to a place: what was moved away no longer has them."""
-        files = self._files()
-        if place == BEGINNING:
-            return True
-        return place.file < len(files) and files[place.file].stat().st_size >= place.offset
 
     def _read(self, line: bytes, path: Path, end: int) -> Sent:
         try:

@@ -10,6 +10,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import OutboxError
+
 from .outbox import BEGINNING, Outbox, Place, Sent
 
 _DAY = 10  # letters of a time that are its day
@@ -40,6 +42,7 @@ class _Columns:
     """One entry a line. files, offsets: where it ends; plans, days, kinds: number of the name"""
 
     end: Place = BEGINNING
+    last: Sent | None = None
     files: array[int] = field(default_factory=lambda: array("i"))
     offsets: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
@@ -60,7 +63,7 @@ class _Columns:
             (self.kinds, self.kind_names, sent.kind),
         ):
             column.append(names.setdefault(name, len(names)))
-        self.end = place
+        self.end, self.last = place, sent
 
 
 class OutboxIndex:
@@ -87,10 +90,18 @@ class OutboxIndex:
     def refresh(self) -> None:
         """Take in what left meanwhile. Raises OutboxError."""
         with self._lock:
-            if not self._outbox.reaches(self._columns.end):
+            if not self._grew():
                 self._columns = _Columns()
             for place, sent in self._outbox.placed(self._columns.end):
                 self._columns.take(place, sent)
+
+    def _grew(self) -> bool:
+        """Whether the last line that is known is where it was: else the list was moved away, or is another."""
+        last = self._columns.last
+        try:
+            return last is None or self._outbox.at([self._columns.end]) == [last]
+        except OutboxError:
+            return False
 
     def find(self, plan: str | None = None, day: str | None = None) -> Found:
         """Everything of one plan (empty: of none), of one day (UTC, 2027-01-31), of both, or everything."""

@@ -69,6 +69,9 @@ _OPPOSITE: dict[Direction, Direction] = {
 }
 
 
+_MOST_DIGITS = 8  # of a number that is shown as it is
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One field that differs.
@@ -143,4 +146,6 @@ def _said(value: Any) -> str:
         return ", ".join(map(_said, value)) or "none"
     if isinstance(value, bool) or value is None:
         return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, float) and len(str(value)) > _MOST_DIGITS:
+        return f"{value:.5g}"
     return plain(str(value))

@@ -59,7 +59,8 @@ class Group:
         if not isinstance(first, SampledGaussian):
             return f"a sum over all {unit}s, {noise} times what one can change it"
         steps = f" {first.steps} steps," if first.steps > 1 else ""
-        return f"DP-SGD:{steps} each {unit} drawn with probability {first.sample_rate:.3g}, {noise} times the clip"
+        drawn = f"each {unit} drawn with probability {first.sample_rate:.3g}"
+        return f"DP-SGD:{steps} {drawn}, {noise} times the clip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,4 @@ def _bars(spent: Budget) -> object:
         rows.append(charts.Bar("after this plan", spent.after, f"ε {spent.after:.3f}"))
     else:
         rows.append(charts.Bar("after this plan", 1.02 * spent.cap, "above the cap", "failed"))
-    return charts.bars(
-        "This site's budget", rows, mark=(spent.cap, f"the site's cap, ε {spent.cap:g}")
-    )
+    return charts.bars("This site's budget", rows, mark=(spent.cap, f"the site's cap, ε {spent.cap:g}"))

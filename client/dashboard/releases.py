@@ -56,7 +56,7 @@ class Releases:
         self.site = site
         self._known: dict[Path, Later[Release]] = {}
         self._copies = Path(tempfile.mkdtemp(prefix="fedcgan-site-"))  # mode 0700
-        weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
+        self._gone = weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
 
     @property
     def folder(self) -> Path:

@@ -1,25 +1,21 @@
 """A steward's day in a real browser: a plan is read and approved, the run goes on, it is paused, another is refused."""
 
-import re
-import threading
-
 import pytest
 
 from client import standing
 from client.dashboard.application import make
 from client.proposals import Proposals
 from client.site import Site
-from client.vault import Vault
 from common.errors import NotApprovedError
+from common.run_config import load_run
 from server import conduct
 from server.bundle_pages import portable_generator
 from server.bundling import Wanted, bundle
 from server.finished import finished
+from server.planned import planned
 from tests import toy
 from tests.server.conducted import RUN, admitted, run_of
 from tests.web.browser import CHROMIUM, Window, browser, served  # noqa: F401 (a fixture)
-from common.run_config import load_run
-from server.planned import planned
 
 pytestmark = CHROMIUM
 
