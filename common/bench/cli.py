@@ -162,12 +162,27 @@ def deployment(
     small: Annotated[
         bool, typer.Option("--small/--usual", help="Networks and a fit of seconds, or the usual ones.")
     ] = True,
+    round_trip: Annotated[
+        float | None, typer.Option(min=0, help="Milliseconds between each site and the coordinator.")
+    ] = None,
+    megabits: Annotated[
+        float | None, typer.Option(min=0.1, help="A second, of each site's link, each way.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Seconds and memory of a real federation, all of its processes on this machine."""
     from .deployment import measure, print_table
 
-    result = measure(sites, schedule.value, rows=rows, rounds=rounds, local_steps=local_steps, small=small)
+    result = measure(
+        sites,
+        schedule.value,
+        rows=rows,
+        rounds=rounds,
+        local_steps=local_steps,
+        small=small,
+        round_trip=round_trip,
+        megabits=megabits,
+    )
     print_result(result, as_json, lambda: print_table(result))
 
 
