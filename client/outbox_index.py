@@ -96,7 +96,7 @@ class OutboxIndex:
                 self._columns.take(place, sent)
 
     def _grew(self) -> bool:
-        """Whether the last line that is known is where it was: else the list was moved away, or is another."""
+        """Whether the last known line is where it was: else the list was moved away, or is another."""
         last = self._columns.last
         try:
             return last is None or self._outbox.at([self._columns.end]) == [last]

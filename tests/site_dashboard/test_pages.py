@@ -105,7 +105,7 @@ def test_a_plan_beyond_the_cap_says_so(folder, inside, proposed):
     policy.write_text(policy.read_text().replace("epsilon_cap = 10.0", "epsilon_cap = 4.0"))
     said = text(inside.get(f"/plans/{proposed.hash}"))
     assert "after this plan above the cap" in said
-    assert "The plan does not fit: epsilon would go from 2." in said
+    assert "The plan does not fit: epsilon would go from " in said
 
 
 def code_of(answer):
@@ -223,9 +223,8 @@ def test_the_log_is_the_sites_own_and_moves_no_cursor(folder, inside, ran):
     warnings = text(inside.get("/log", params={"level": "WARNING"}))
     assert "<script>" in warnings
     assert "answered contribute measure," not in warnings.partition("Events")[0]
-    assert f"Asked for a contribution in step measure of run '{ran.plan.run}', the site answered." in text(
-        everything
-    )
+    answered = f"Asked for a contribution in step measure of run '{ran.plan.run}', the site answered."
+    assert answered in text(everything)
 
 
 def test_the_machine_is_described(inside, folder):

@@ -42,7 +42,8 @@ def test_a_release_is_verified_and_played_with(folder, inside, whole, zipped):  
 
 
 @pytest.mark.parametrize("name", ["generator.onnx", "report.json"])
-def test_what_was_changed_is_never_drawn_from(folder, inside, whole, name):  # noqa: F811
+def test_what_was_changed_is_never_drawn_from(folder, inside, whole, zipped, name):  # noqa: F811
+    shutil.copy(zipped, folder / "releases" / "sound.zip")
     place = folder / "releases" / "heart"
     shutil.copytree(whole, place)
     assert "verified run" in text(shown(inside))
@@ -52,6 +53,7 @@ def test_what_was_changed_is_never_drawn_from(folder, inside, whole, name):  # n
     said = text(shown(inside))
     assert "not what it says" in said
     assert f"{name} is not the file that was signed" in said
+    assert inside.get("/playground", params={"release": "sound.zip"}).status_code == 200
     assert inside.get("/playground", params={"release": "heart"}).status_code == 400
 
 
