@@ -12,7 +12,6 @@ from common.web.application import Web
 from common.web.charts import Bar
 
 from ..machine_load import Load, load
-from ..plain_text import size
 from .state import State
 
 
@@ -42,7 +41,7 @@ def _averages(now: Load) -> object:
 
 def _room(now: Load) -> object:
     """Shares in use."""
-    rows = [_part("disk of the site", now.disk - now.disk_free, now.disk)]
+    rows = [_part("disk", now.disk - now.disk_free, now.disk)]
     if now.memory:
         rows.insert(0, _part("memory", now.memory - min(now.free, now.memory), now.memory))
     for number, gpu in enumerate(now.gpus):
@@ -54,4 +53,4 @@ def _room(now: Load) -> object:
 
 def _part(label: str, used: int, total: int) -> Bar:
     share = used / max(total, 1)
-    return Bar(label, share, f"{size(used)} of {size(total)}", "failed" if share > 0.95 else "")
+    return Bar(label, share, f"{share:.0%}", "failed" if share > 0.95 else "")
