@@ -9,6 +9,8 @@ import typer
 
 from common.terminal import say
 
+from .own_site import site_in
+
 PORT = 8471
 """Where it answers if nothing is said; a coordinator's has another."""
 
@@ -20,6 +22,7 @@ def dashboard(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in this machine's browser.")] = False,
 ) -> None:
     """Plans, budget, outbox, log, standing: pages in a browser of this machine. Sends nothing anywhere."""
+    site_in(folder)  # at once, before what takes long
     say("reading the ledger, the outbox and what happened ...")
     from common.web.serving import serve
 

@@ -26,6 +26,7 @@ _LABELS = {
     "count.noise_multiplier": "noise of step 'count'",
     "measure": "step 'measure'",
     "measure.noise_multiplier": "noise of step 'measure'",
+    "measure.field_bits": "bits of each number of step 'measure'",
     "measure.split": "conditions counted apart",
     "train": "training on records",
     "train.schedule": "schedule of training",

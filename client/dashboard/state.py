@@ -16,6 +16,7 @@ from ..door import listens
 from ..membership import courier_folder
 from ..outbox_index import OutboxIndex
 from ..own_site import site_in
+from ..plan_reading import read
 from ..proposals import Proposal, Proposals
 from ..spending import Spending, spending
 from ..verification import Verified, verify
@@ -24,6 +25,7 @@ from .followed import Followed
 from .later import Later
 from .releases import Releases
 
+_KEPT = 5.0  # seconds after which plans are read again, changed or not
 _LOOK = 3.0  # seconds between two looks at the vault's door
 
 
@@ -42,11 +44,18 @@ class State:
         self.verified: Later[Verified] = Later(lambda: verify(self.site))
         self._lock = threading.Lock()
         self._plans: tuple[object, list[Proposal]] = (None, [])
+        self._read: set[str] = set()
         self._vault: tuple[float, bool] = (float("-inf"), False)
 
     def warm(self) -> None:
         """Read what takes long before anybody waits for it; what is damaged, its page will say."""
-        for work in (self.outbox.refresh, self.events.refresh, lambda: self.spending.get(self.spent_key, 60)):
+        for work in (
+            self.outbox.refresh,
+            self.events.refresh,
+            lambda: self.spending.get(self.spent_key, 60),
+            lambda: self.plans,
+            lambda: self.releases.every(0.0),
+        ):
             with suppress(FedcganError):
                 work()
 
@@ -54,12 +63,23 @@ class State:
     def plans(self) -> list[Proposal]:
         """All plans, the latest change last."""
         folders = [self.folder / name for name in ("proposed", "approved", "refused")]
-        key = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in folders)
+        changed = [path.stat().st_mtime_ns if path.exists() else 0 for path in folders]
+        key = (*changed, time.monotonic() // _KEPT)  # two changes can fall into one tick of the clock
         known, found = self._plans
         if known != key:
             found = Proposals(self.folder).every()
             self._plans = key, found
+            waiting = {entry.hash for entry in found if entry.standing == "pending"}
+            if new := waiting - self._read:
+                self._read |= new
+                threading.Thread(target=self._account, args=(new,), daemon=True).start()
         return found
+
+    def _account(self, plans: set[str]) -> None:
+        """Reckon what plans would cost before anybody asks: that takes long, but only once."""
+        for plan in plans:
+            with suppress(FedcganError, OSError):  # its page says what is wrong
+                read(self.site, plan)
 
     @property
     def runs(self) -> dict[str, str]:
