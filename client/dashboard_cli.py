@@ -11,7 +11,7 @@ from common.terminal import say
 
 from .own_site import site_in
 
-PORT = 8471
+PORT = 8601
 """Where it answers if nothing is said; a coordinator's has another."""
 
 
