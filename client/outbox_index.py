@@ -70,7 +70,7 @@ class OutboxIndex:
     """Of one site's outbox, for any number of threads.
 
     Guarantees: whatever was written before ``refresh`` is found after it; only what is new is read then. A
-    line is 30 bytes of memory.
+    line is 32 bytes of memory.
     """
 
     def __init__(self, folder: Path) -> None:
