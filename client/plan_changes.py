@@ -70,9 +70,6 @@ _OPPOSITE: dict[Direction, Direction] = {
 }
 
 
-_MOST_DIGITS = 8  # of a number that is shown as it is
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One field that differs.
@@ -123,7 +120,7 @@ def _fields(old: Any, new: Any, place: str = "") -> Iterator[Change]:
     elif old != new:
         label = _LABELS.get(place, place)
         direction = _direction(place, old, new)
-        was, now = _said(old), _said(new)
+        was, now = _apart(old, new)
         noted = f" ({direction})" if direction else " (in its details)" if was == now else ""
         yield Change(place, f"{label}: {was} → {now}{noted}", direction)
 
@@ -137,6 +134,21 @@ def _direction(place: str, old: Any, new: Any) -> Direction:
     return larger if new > old else _OPPOSITE[larger]
 
 
+def _apart(old: Any, new: Any) -> tuple[str, str]:
+    """Both in words; long numbers with as many digits as tell them apart, five at least."""
+    if isinstance(old, float) and isinstance(new, float):
+        for digits in range(5, 17):
+            was, now = (f"{value:.{digits}g}" for value in (old, new))
+            if was != now:
+                return _shorter(old, was), _shorter(new, now)
+    return _said(old), _said(new)
+
+
+def _shorter(value: float, short: str) -> str:
+    """The number as it is unless that is much longer: 3.0, not 3."""
+    return str(value) if len(str(value)) <= len(short) + 2 else short
+
+
 def _said(value: Any) -> str:
     if isinstance(value, dict):
         if "runs" in value:
@@ -147,6 +159,4 @@ def _said(value: Any) -> str:
         return ", ".join(map(_said, value)) or "none"
     if isinstance(value, bool) or value is None:
         return {None: "none", True: "yes", False: "no"}[value]
-    if isinstance(value, float) and len(str(value)) > _MOST_DIGITS:
-        return f"{value:.5g}"
     return plain(str(value))
