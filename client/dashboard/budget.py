@@ -49,6 +49,7 @@ def _chart(known: Known[Spending]) -> object:
     assert spent is not None
     times = np.array([datetime.fromisoformat(time).timestamp() for time, _, _ in spent.points])
     values = np.array([value for _, _, value in spent.points])
+    times, values = np.append(times[0], times), np.append(0.0, values)  # the first step goes up from nothing
     first, last = spent.points[0][0], spent.points[-1][0]
     return charts.curves(
         "ε of everything charged so far",

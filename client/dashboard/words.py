@@ -63,6 +63,12 @@ def when(time: str | datetime | None) -> str:
     return f"{moment.day} {moment:%b %Y, %H:%M:%S}"
 
 
+def until(last: str, first: str) -> str:
+    """The end of a time that began at ``first``: without the day, if it is the same one."""
+    end, day = when(last), when(first).partition(", ")[0]
+    return end.removeprefix(f"{day}, ")
+
+
 def ago(time: datetime, now: datetime | None = None) -> str:
     """``just now``, ``3 min ago``, ``5 h ago``, ``4 days ago``: what changes every second is no news."""
     seconds = ((now or datetime.now(UTC)) - time).total_seconds()
@@ -108,6 +114,7 @@ def stepped(name: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "plain": plain,
     "when": when,
+    "until": until,
     "ago": ago,
     "kind": kind,
     "stepped": stepped,

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from client.dashboard.application import NAV, make
-from client.dashboard.words import ago, when
+from client.dashboard.words import ago, until, when
 from client.door import SOCKET, listens
 from client.membership import courier_folder
 from client.outbox import Outbox
@@ -282,4 +282,6 @@ def test_times_are_read_by_people():
     said = [ago(noon - timedelta(seconds=s), noon) for s in (5, 61, 7_300, 200_000)]
     assert said == ["just now", "1 min ago", "2 h ago", "2 days ago"]
     assert when("2027-01-31T12:00:00+00:00") == "31 Jan 2027, 12:00:00"
+    assert until("2027-01-31T12:00:00+00:00", "2027-01-31T11:00:00+00:00") == "12:00:00"
+    assert until("2027-02-01T12:00:00+00:00", "2027-01-31T11:00:00+00:00") == "1 Feb 2027, 12:00:00"
     assert (when("yesterday"), when(None)) == ("yesterday", "\N{EN DASH}")
