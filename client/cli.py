@@ -12,6 +12,7 @@ from rich.table import Table
 from common.terminal import guarded, output, print_result
 
 from . import steward_cli
+from .dashboard_cli import dashboard
 from .join_cli import join
 from .report_cli import report
 from .sign_cli import sign
@@ -95,7 +96,7 @@ def _said(line: Charge | Outcome) -> str:
 steward_cli.register(app)
 
 
-for command in (join, start, dry_run, vault, courier, report, sign):
+for command in (join, start, dry_run, vault, courier, report, sign, dashboard):
     app.command()(command)
 
 

@@ -115,6 +115,22 @@ class Door:
         time.sleep(max(0.0, self._due - now))
 
 
+def listens(folder: Path) -> bool:
+    """Whether somebody listens at the socket in the courier's ``folder``. Says nothing to it.
+
+    The lock of ``alone`` would tell, too, but a vault that starts meanwhile would find it taken.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(str(folder / SOCKET))
+        except BlockingIOError:  # many wait before us
+            return True
+        except OSError:
+            return False
+        return True
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Be the only vault of the site in ``folder``. Raises StorageError."""

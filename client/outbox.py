@@ -9,11 +9,12 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from errno import ENOSPC
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,6 +48,16 @@ class Sent(BaseModel):
     step: str
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Place(NamedTuple):
+    """Where a line of the list ends. file: how many full files lie before; offset: bytes into the next one"""
+
+    file: int = 0
+    offset: int = 0
+
+
+BEGINNING = Place()
 
 
 class Outbox:
@@ -93,23 +104,51 @@ class Outbox:
 
     def lines(self) -> Iterator[Sent]:
         """Everything that left, oldest first. Raises OutboxError."""
+        return (line for _, line in self.placed())
+
+    def placed(self, after: Place = BEGINNING) -> Iterator[tuple[Place, Sent]]:
+        """The lines after a place, each with the place where it ends. Raises OutboxError."""
         with self._locked():  # the files are open before another process begins a new one
-            paths = [*self._numbered(), *([self._current] if self._current.exists() else [])]
+            paths = self._files()[after.file :]
             files = [path.open("rb") for path in paths]
         try:
-            for path, file in zip(paths, files, strict=True):
-                for number, line in enumerate(file, start=1):
+            for number, (path, file) in enumerate(zip(paths, files, strict=True), start=after.file):
+                offset = file.seek(after.offset if number == after.file else 0)
+                for line in file:
                     if not line.endswith(b"\n"):
                         if path != self._current:
-                            raise self._damaged(path, f"line {number} is cut off")
+                            raise self._damaged(path, f"line {_line(path, offset) + 1} is cut off")
                         continue  # its answer is still here, or never left
-                    try:
-                        yield Sent.model_validate_json(line)
-                    except ValidationError as error:
-                        raise self._damaged(path, f"line {number} cannot be read") from error
+                    offset += len(line)
+                    yield Place(number, offset), self._read(line, path, offset)
         finally:
             for file in files:
                 file.close()
+
+    def at(self, ends: Iterable[Place]) -> list[Sent]:
+        """The lines that end at these places. Raises OutboxError."""
+        with self._locked(), ExitStack() as stack:
+            paths, files, found = self._files(), dict[int, BinaryIO](), []
+            for number, end in ends:
+                if number >= len(paths):
+                    raise self._damaged(self._current, "it is gone")
+                if number not in files:
+                    files[number] = stack.enter_context(paths[number].open("rb"))
+                start = max(0, end - _LONGEST)
+                files[number].seek(start)
+                *_, line = files[number].read(end - start).splitlines(keepends=True) or [b""]
+                found.append(self._read(line, paths[number], end))
+        return found
+
+    def _read(self, line: bytes, path: Path, end: int) -> Sent:
+        try:
+            return Sent.model_validate_json(line)
+        except ValidationError as error:
+            raise self._damaged(path, f"line {_line(path, end)} cannot be read") from error
+
+    def _files(self) -> list[Path]:
+        """The full ones, oldest first, and the current one if there is one. Raises OutboxError."""
+        return [*self._numbered(), *([self._current] if self._current.exists() else [])]
 
     def _numbered(self) -> list[Path]:
         """The full files, oldest first. Raises OutboxError if one of them is missing."""
@@ -161,3 +200,8 @@ class Outbox:
             f"the list of what left this site is damaged: {path.name}, {why}",
             hint="find out what happened to it; nothing leaves until it is whole or was moved elsewhere",
         )
+
+
+def _line(path: Path, end: int) -> int:
+    """How many lines a file has up to a byte."""
+    return path.read_bytes()[:end].count(b"\n")

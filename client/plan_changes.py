@@ -26,6 +26,7 @@ _LABELS = {
     "count.noise_multiplier": "noise of step 'count'",
     "measure": "step 'measure'",
     "measure.noise_multiplier": "noise of step 'measure'",
+    "measure.field_bits": "bits of each number of step 'measure'",
     "measure.split": "conditions counted apart",
     "train": "training on records",
     "train.schedule": "schedule of training",
@@ -119,7 +120,7 @@ def _fields(old: Any, new: Any, place: str = "") -> Iterator[Change]:
     elif old != new:
         label = _LABELS.get(place, place)
         direction = _direction(place, old, new)
-        was, now = _said(old), _said(new)
+        was, now = _apart(old, new)
         noted = f" ({direction})" if direction else " (in its details)" if was == now else ""
         yield Change(place, f"{label}: {was} → {now}{noted}", direction)
 
@@ -131,6 +132,21 @@ def _direction(place: str, old: Any, new: Any) -> Direction:
     if not larger or not isinstance(old, int | float) or not isinstance(new, int | float):
         return ""
     return larger if new > old else _OPPOSITE[larger]
+
+
+def _apart(old: Any, new: Any) -> tuple[str, str]:
+    """Both in words; long numbers with as many digits as tell them apart, five at least."""
+    if isinstance(old, float) and isinstance(new, float):
+        for digits in range(5, 17):
+            was, now = (f"{value:.{digits}g}" for value in (old, new))
+            if was != now:
+                return _shorter(old, was), _shorter(new, now)
+    return _said(old), _said(new)
+
+
+def _shorter(value: float, short: str) -> str:
+    """The number as it is unless that is much longer: 3.0, not 3."""
+    return str(value) if len(str(value)) <= len(short) + 2 else short
 
 
 def _said(value: Any) -> str:

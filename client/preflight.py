@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -75,7 +75,11 @@ class Preflight:
 
     def findings(self) -> list[Finding]:
         """Every check in the order of CHECKS; none keeps another from being made."""
-        return [self._checked(check) for check in CHECKS]
+        return list(self.each())
+
+    def each(self) -> Iterator[Finding]:
+        """The same, one after the other as they are made: reading the records can take long."""
+        return map(self._checked, CHECKS)
 
     def _checked(self, check: str) -> Finding:
         work: Callable[[], Finding] = getattr(self, f"_{check}")

@@ -25,9 +25,9 @@ def report(
     from common.crypto.secret_file import write_secret
     from common.evidence.words import VERDICTS
 
+    from .own_site import site_in
     from .private_report import private_report
     from .signing import signable
-    from .steward_cli import site_in
 
     checked = signable(bundle, site_in(site))
     with tempfile.TemporaryDirectory(dir=checked.site.folder) as scratch:

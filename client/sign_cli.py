@@ -29,9 +29,9 @@ def sign(
     """Counter-sign a release of a run that this site took part in, after checking all of it."""
     from common.bundle.shown import facts, show
 
+    from .own_site import site_in
     from .signing import sign as signed
     from .signing import signable
-    from .steward_cli import site_in
 
     checked = signable(bundle, site_in(site))
     if not as_json:

@@ -46,7 +46,7 @@ def signable(bundle: Path, site: Site) -> Signable:
     AboveAgreedError if the bundle costs more than was agreed; UnknownSignerError if the coordinator is not
     that of its federation.
     """
-    verified = verify(bundle, signer=_coordinator(site), complete=False)
+    verified = verify(bundle, signer=coordinator_of(site), complete=False)
     plan = verified.claims.plan
     _check_ours(plan, site)
     ours = [line.mechanism for line in site.ledger_of(plan).entries() if line.plan == plan.hash]
@@ -85,8 +85,8 @@ def sign(checked: Signable) -> Signature:
     return signature
 
 
-def _coordinator(site: Site) -> str | None:
-    """The key of the coordinator of its federation; a simulated site has joined none."""
+def coordinator_of(site: Site) -> str | None:
+    """The key of the coordinator of its federation, None for a simulated site. Raises NotJoinedError."""
     try:
         return Membership.load(site.folder).coordinator.identity
     except NotJoinedError:

@@ -7,6 +7,7 @@ ledger.jsonl        everything ever spent; ledger.head how far it goes
 approved/HASH.json  plans this site said yes to
 runs/HASH/          keys and answers of a run, mode 0700
 rehearsals/HASH/    the same of the last rehearsal, on made-up records, with a ledger of its own
+releases/           bundles that the coordinator sent, put there by the steward, for the dashboard
 site.log            what happened, for the site's own eyes
 """
 

@@ -84,14 +84,18 @@ def withdraw(folder: Path, reason: str) -> list[Path]:
     site = Site(folder)
     removed = []
     with site.locked():  # a vault in the middle of a message writes no key after this
-        # also HASH/piece.key.new, which a crash can leave
-        for path in sorted(folder.glob("runs/*/*.key*")) + sorted(folder.glob("rehearsals/*/*.key*")):
+        for path in keys_of_runs(folder):
             path.unlink()
             sync_folder(path.parent)
             removed.append(path)
     note(folder, SiteActs(state="withdrawn"))
     site.log.info("withdrawn by the steward, %d keys removed: %r", len(removed), reason)
     return removed
+
+
+def keys_of_runs(folder: Path) -> list[Path]:
+    """The files that ``withdraw`` removes; also HASH/piece.key.new, which a crash can leave."""
+    return sorted(folder.glob("runs/*/*.key*")) + sorted(folder.glob("rehearsals/*/*.key*"))
 
 
 def _mark(path: Path, reason: str) -> None:

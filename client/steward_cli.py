@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from dataclasses import asdict
@@ -16,12 +15,12 @@ from rich.table import Table
 from common.errors import ConfigError, UsageError, exit_code_of
 from common.terminal import output, print_result
 
+from .own_site import site_in
 from .plain_text import plain, size
 
 if TYPE_CHECKING:
     from .outbox import Sent
-    from .plan_changes import Change
-    from .plan_words import Part
+    from .plan_reading import Reading
     from .proposals import Proposal
     from .site import Site
 
@@ -78,58 +77,33 @@ def _entry(entry: Proposal) -> dict[str, Any]:
 
 
 def _show_plan(site: Site, known: str, as_json: bool) -> None:
-    from .plan_changes import changes
-    from .plan_costs import budget
-    from .plan_words import words
-    from .preflight import known_schema
-    from .proposals import Proposals
+    from .plan_reading import read
 
-    proposals = Proposals(site.folder)
-    plan = proposals.plan(proposals.find(known))
-    schema = known_schema(site, plan)
-    if schema is not None and schema.hash != plan.schema_hash:
-        schema = None
-    parts = words(plan, schema, site.name, budget(site, plan))
-    before = proposals.last_approved(plan.hash)
-    against = None if before is None else before.hash
-    changed = [] if before is None else changes(before, plan)
-    standing = proposals.standing(plan.hash)
-    data = {
-        "hash": plan.hash,
-        "standing": standing,
-        "parts": [asdict(part) for part in parts],
-        "compared_with": against,
-        "changes": [asdict(change) for change in changed],
-        "plan": plan.model_dump(mode="json"),
-    }
-    print_result(data, as_json, lambda: _print_plan(parts, against, changed, standing))
+    reading = read(site, known)
+    print_result(reading.facts, as_json, lambda: _print_plan(reading))
 
 
-def _print_plan(parts: list[Part], before: str | None, changed: list[Change], standing: str) -> None:
-    for part in parts:
+def _print_plan(reading: Reading) -> None:
+    for part in reading.parts:
         output.print(f"[bold]{part.topic}[/]")
         for sentence in part.sentences:
             _line("  " + sentence)
         for warning in part.warnings:
             output.print("  [bold yellow]attention[/]", escape(warning), highlight=False, soft_wrap=True)
-    if before is None:
+    if reading.before is None:
         output.print("[bold]no plan was approved before it[/]")
     else:
-        output.print(f"[bold]changes from plan {before[:12]}, approved last[/]")
-        for line in [change.sentence for change in changed] or ["nothing"]:
+        output.print(f"[bold]changes from plan {reading.before[:12]}, approved last[/]")
+        for line in [change.sentence for change in reading.changes] or ["nothing"]:
             _line("  " + line)
-    output.print(f"[bold]this plan is {standing}[/]")
+    output.print(f"[bold]this plan is {reading.standing}[/]")
 
 
 def approve(folder: Folder, known: Hash, as_json: Json = False) -> None:
     """Say yes to a proposed plan: the run may begin when every site has."""
-    from .preflight import check_for_site
-    from .proposals import Proposals
+    from . import decisions
 
-    site, proposals = site_in(folder), Proposals(folder.absolute())
-    check_for_site(proposals.plan(proposals.find(known)), site)
-    plan = proposals.approve(known)
-    site.log.info("plan %s approved by the steward", plan.hash)
+    plan = decisions.approve(site_in(folder), known)
     print_result(
         {"hash": plan.hash, "standing": "approved"}, as_json, lambda: _line(f"approved: {plan.hash}")
     )
@@ -137,11 +111,9 @@ def approve(folder: Folder, known: Hash, as_json: Json = False) -> None:
 
 def refuse(folder: Folder, known: Hash, reason: Reason, as_json: Json = False) -> None:
     """Say no to a plan for good, or take an approval back: the vault does nothing more for it."""
-    from .proposals import Proposals
+    from . import decisions
 
-    site = site_in(folder)
-    found = Proposals(site.folder).refuse(known, reason)
-    site.log.info("plan %s refused by the steward: %r", found, reason)
+    found = decisions.refuse(site_in(folder), known, reason)
     print_result({"hash": found, "standing": "refused"}, as_json, lambda: _line(f"refused for good: {found}"))
 
 
@@ -189,8 +161,9 @@ def log(
     as_json: Json = False,
 ) -> None:
     """What happened here, for this site's own eyes: it may name rows and columns."""
-    path = site_in(folder).folder / "site.log"
-    lines = path.read_text("utf-8", "replace").splitlines()[-count:] if path.exists() else []
+    from .log_tail import tail
+
+    lines = tail(site_in(folder).folder / "site.log", count)
 
     def human() -> None:
         for line in lines:
@@ -263,22 +236,6 @@ def check(
     print_result(result, as_json, human)
     if failure:
         raise typer.Exit(exit_code_of(failure))
-
-
-def site_in(folder: Path) -> Site:
-    """The site in a folder that has one, nothing made. Raises ConfigError; also for another user than its
-    owner, even root: what root makes there the vault could not change."""
-    from .site import Site
-
-    folder = folder.absolute()
-    if not (folder / "policy.toml").exists():
-        raise ConfigError(f"there is no site in {folder}", hint="fedcgan site join KIT makes one")
-    if (owner := folder.stat().st_uid) != os.geteuid():
-        raise ConfigError(
-            f"{folder} belongs to user {owner}, whose vault could not change what we make there",
-            hint=f"sudo -u '#{owner}' fedcgan site ...",
-        )
-    return Site(folder)
 
 
 def _table(*headings: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import LedgerError
+from common.privacy.entries import Answered, Charge
 from common.protocol.messages import Contribute
 
 from .answers import Answers
@@ -31,18 +32,20 @@ def verify(site: Site) -> Verified:
     Raises LedgerError if a line was altered or is missing, or if a contribution was made that was not
     charged: then an older copy was put in its place, and the budget is not what it says.
     """
-    charges, answers = site.ledger.entries(), site.ledger.answers()
-    left = {(line.plan, line.step): line.answer for line in answers}
+    kept = [
+        (run.name, step, digest)
+        for run in sorted((site.folder / "runs").glob("*"))
+        for step, digest in Answers(run).every(Contribute.kind)
+    ]  # before the ledger, which is charged first: a run may go on while we look
+    lines = site.ledger.lines()
+    charges = [line for line in lines if isinstance(line, Charge)]
+    left = {(line.plan, line.step): line.answer for line in lines if isinstance(line, Answered)}
     charged = {(line.plan, line.step) for line in charges}
-    stored = 0
-    for run in sorted((site.folder / "runs").glob("*")):
-        for step, digest in Answers(run).every(Contribute.kind):
-            stored += 1
-            place = (run.name, step)
-            if place not in charged or left.get(place, digest) != digest:
-                raise LedgerError(
-                    f"step {step} of plan {run.name[:12]} was answered, the ledger does not know it",
-                    hint="an older copy is in its place; find the newer one before anything else is sent",
-                )
+    for plan, step, digest in kept:
+        if (plan, step) not in charged or left.get((plan, step), digest) != digest:
+            raise LedgerError(
+                f"step {step} of plan {plan[:12]} was answered, the ledger does not know it",
+                hint="an older copy is in its place; find the newer one before anything else is sent",
+            )
     unanswered = [f"{c.plan[:12]} {c.step}" for c in charges if (c.plan, c.step) not in left]
-    return Verified(len(charges), len(answers), stored, unanswered)
+    return Verified(len(charges), len(left), len(kept), unanswered)

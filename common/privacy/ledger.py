@@ -81,17 +81,22 @@ class Ledger:
         self._write_head(0, hashlib.sha256(first).hexdigest())
         _write_durably(self.path, first)
 
+    def lines(self) -> tuple[Entry, ...]:
+        """Everything that it holds, in order, verified. Raises LedgerError."""
+        with self._locked() as file:
+            return self._read(file).entries
+
     def entries(self) -> list[Charge]:
         """All charges, verified. Raises LedgerError."""
-        return _charges(self._lines())
+        return _charges(self.lines())
 
     def answers(self) -> list[Answered]:
         """Every answer that a charge paid for, verified. Raises LedgerError."""
-        return [line for line in self._lines() if isinstance(line, Answered)]
+        return [line for line in self.lines() if isinstance(line, Answered)]
 
     def outcomes(self) -> list[Outcome]:
         """What became of steps and plans, verified. Raises LedgerError."""
-        return [line for line in self._lines() if isinstance(line, Outcome)]
+        return [line for line in self.lines() if isinstance(line, Outcome)]
 
     def spent(self, delta: float) -> float:
         """The epsilon of everything charged so far."""
@@ -222,10 +227,6 @@ class Ledger:
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
-
-    def _lines(self) -> tuple[Entry, ...]:
-        with self._locked() as file:
-            return self._read(file).entries
 
     def _read(self, file: BinaryIO) -> Chain:
         """All lines, verified; those of the reading before are parsed again only if a byte changed."""

@@ -65,11 +65,13 @@ def curves(
     target: tuple[float, str] | None = None,
     steps: bool = False,
     from_zero: bool = True,
+    ends: tuple[str, str] | None = None,
 ) -> Markup:
     """At most three curves over one axis, with a dashed line at ``target`` (value, its name).
 
     unit: of the axis below ("round"); steps: a staircase, for what stays until it is added to
-    from_zero: the axis at the left begins at 0 if nothing is below. Raises ValueError for more curves.
+    from_zero: the axis at the left begins at 0 if nothing is below; ends: of the axis below in words, for
+    times. Raises ValueError for more curves.
     """
     if len(series) > MOST_SERIES:
         raise ValueError(f"at most {MOST_SERIES} curves")
@@ -99,8 +101,8 @@ def curves(
         about=f"{title}, {_words(found, unit)}",
         ticks=_spans([tick(one) for one in reversed(ticks)]),
         shapes=Markup("").join(shapes),
-        first=tick(left),
-        last=tick(right),
+        first=ends[0] if ends else tick(left),
+        last=ends[1] if ends else tick(right),
         unit=unit,
         keys=Markup("").join(keys),
     )

@@ -1,6 +1,7 @@
 """A plan in words: every number is the plan's own, and what speaks against a plan is said."""
 
 import json
+import re
 
 import pytest
 
@@ -274,3 +275,9 @@ def test_numbers_that_differ_are_said_differently(run):
     (change,) = changes(run.plan, after)
     old, new = change.sentence.partition(": ")[2].partition(" (")[0].split(" → ")
     assert old != new
+
+
+def test_long_numbers_are_said_shortly(run):
+    after = altered(run.plan, "measure.noise_multiplier", 2.5233531342769853)
+    (change,) = changes(run.plan, after)
+    assert re.search(r": \d\.\d{4} → 2\.5234 \(protects more\)$", change.sentence)

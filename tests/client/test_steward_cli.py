@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from client import standing
 from client.membership import Membership
 from client.outbox import Outbox
+from client.own_site import site_in
 from client.proposals import Proposals
 from client.site import Site
-from client.steward_cli import site_in
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, PausedError, WithdrawnError

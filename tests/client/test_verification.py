@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from client.answers import Answers
+from client.site import Site
 from client.verification import Verified, verify
 from common.errors import LedgerError
 from common.plan import MEASURE_STEP
@@ -91,3 +93,25 @@ def test_the_command_says_what_it_checked(finished):
     assert whole in said
     assert re.search(r"\(run\) +finished", said)
     assert f"(δ = 1e-05, {federation.plan.privacy.unit})" in said
+
+
+def test_a_contribution_made_while_we_look_is_no_older_copy(finished, monkeypatch):
+    """It is charged first and stored then: what was stored is listed before the ledger is read."""
+    federation, _ = finished
+    plan, site = federation.plan, Site(federation.site_folder("site-west"))
+    honest = Answers.every
+
+    def meanwhile(self, kind):
+        yield from honest(self, kind)
+        monkeypatch.setattr(Answers, "every", honest)
+        mechanism = plan.measure.mechanism
+        cap = Cap(epsilon=100.0, delta=1e-5)
+        unit = plan.privacy.unit
+        Ledger(site.folder / "ledger.jsonl", site.policy.dataset).charge(
+            mechanism, plan=plan.hash, step="measure-again-2", cap=cap, unit=unit, sensitivity=1.0
+        )
+        self.keep(kind, "measure-again-2", b"asked", b"answered")
+        yield from ((step, digest) for step, digest in honest(self, kind) if step == "measure-again-2")
+
+    monkeypatch.setattr(Answers, "every", meanwhile)
+    assert verify(site).stored == len(plan.steps) + 1
