@@ -17,13 +17,13 @@ from common.crypto.parameters import MOST_OPENINGS
 from common.limits import array_claims
 from common.modalities.array_layout import ArrayLayout
 from common.phases import ArrayMeasure
+from common.plain_text import size
 from common.plan import Plan
 from common.schema import ArraySchema, Schema
 
 from .device import Device, free_memory
 from .finding import Finding
 from .membership import Membership, courier_folder, load_authority
-from .plain_text import size
 from .plan_costs import leaving
 
 _KEYS = 8 << 20  # bytes of a run's keys, and of what was said to make them

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from common.plain_text import plain
 from common.plan import Plan
-
-from .plain_text import plain
 
 Direction = Literal["", "protects less", "protects more", "spends more", "spends less"]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from common.errors import FedcganError, PrivacyTargetError
 from common.phases import ArrayMeasure, EveryStep, Local, Measure, Views
+from common.plain_text import plain, size
 from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan
 from common.privacy.accounting import epsilon
 from common.schema import ImageSchema, Schema
 
-from .plain_text import plain, size
 from .plan_costs import Budget, Leaving, leaving
 
 

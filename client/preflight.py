@@ -21,6 +21,7 @@ from common.errors import (
     TooManyRecordsError,
 )
 from common.holdout import new_key
+from common.plain_text import plain
 from common.plan import Plan
 from common.records import Records
 from common.schema import Schema, TableSchema
@@ -29,7 +30,6 @@ from . import machine_checks, standing
 from .data import split_records
 from .finding import Finding
 from .membership import Membership
-from .plain_text import plain
 from .plan_costs import budget
 from .proposals import Proposals
 from .site import Site

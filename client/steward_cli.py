@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.errors import ConfigError, UsageError, exit_code_of
+from common.plain_text import plain, size
 from common.terminal import output, print_result
 
 from .own_site import site_in
-from .plain_text import plain, size
 
 if TYPE_CHECKING:
     from .outbox import Sent

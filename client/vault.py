@@ -30,6 +30,7 @@ from common.errors import (
 from common.events import Answered, Declined
 from common.holdout import Split
 from common.limits import check_plan
+from common.plain_text import plain
 from common.plan import ENROL_STEP, EVALUATE_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
@@ -55,7 +56,6 @@ from .device import Device
 from .enrolment import Keys
 from .noted import note
 from .outbox import NAME_KIND, Outbox
-from .plain_text import plain
 from .protection import encrypt_update
 from .site import Site
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.events import Answered, Declined, PlanStands, SiteActs, SiteEvent
-
-from ..plain_text import plain
+from common.plain_text import plain
 
 SHORT = 12
 """Digits of a hash that are shown: people compare no more."""

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from client.plain_text import plain, size
 from client.plan_changes import changes
 from client.plan_costs import Budget, budget, leaving
 from client.plan_words import words
 from client.site import Site
 from common.contributions import encoding
+from common.plain_text import plain, size
 from common.plan import Plan
 from common.privacy.ledger import Cap
 from common.protocol import frames
