@@ -16,7 +16,7 @@ from typing import Literal
 
 from ...processes import children
 
-_LOOK = 0.25  # seconds between two looks at its processes
+_FIRST_LOOK, _LOOK = 0.02, 0.25  # seconds between two looks at its processes: more often at first
 _FIELDS = ("VmHWM", "VmRSS")  # the most it has held, what it holds; kilobytes
 _FOLDERS = re.compile(r"(?<![\w.])(?:~|/)[^\s'\",:]*/")
 _LONGEST = 240
@@ -41,7 +41,7 @@ def run_capped(
 ) -> Outcome:
     """Run ``command``, its output to ``log``, and end it with all its processes at a limit.
 
-    memory: bytes that its processes may hold together, looked at four times a second (on Linux)
+    memory: bytes that its processes may hold together, looked at four times a second at least (on Linux)
     """
     start, peak, ended = time.perf_counter(), 0, ""
     with log.open("wb") as output:
@@ -68,7 +68,7 @@ def run_capped(
                 _kill(process.pid)
                 _, code, usage = os.wait4(process.pid, 0)
                 break
-            time.sleep(_LOOK)
+            time.sleep(min(_LOOK, _FIRST_LOOK + (time.perf_counter() - start) / 10))
     except BaseException:
         _kill(process.pid)
         os.waitpid(process.pid, 0)

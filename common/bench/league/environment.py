@@ -42,16 +42,25 @@ def interpreter(requirements: str, cache: Path, python: str) -> Path:
     say(f"making the environment of {requirements.removesuffix('.txt')}, once, in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(folder.name + ".log")
+    log.write_bytes(b"")
     install = [str(program), "-m", "pip", "install", "--quiet", "--requirement", str(PEERS / requirements)]
     for command in ([python, "-m", "venv", "--clear", str(folder)], install):
-        with log.open("ab") as output:
-            done = subprocess.run(  # noqa: S603 - an interpreter that the person named
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
-            )
-        if done.returncode:
+        if not _succeeds(command, log):
             raise PeerEnvironmentError(
                 f"the environment of {requirements} cannot be made: {last_words(log)}",
                 hint=f"{log} says more",
             )
     (folder / _DONE).write_text("")
     return program
+
+
+def _succeeds(command: list[str], log: Path) -> bool:
+    with log.open("ab") as output:
+        try:
+            done = subprocess.run(  # noqa: S603 - an interpreter that the person named
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+            )
+        except OSError as error:  # there is no such interpreter
+            output.write(f"{command[0]}: {error.strerror}".encode())
+            return False
+    return done.returncode == 0

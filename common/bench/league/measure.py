@@ -112,7 +112,7 @@ class League:
                     log=log.with_suffix(".log"),
                 )
                 if outcome.status == "ok":
-                    codes, notes = self._made(inside)
+                    codes, notes = left_in(inside, self.tables)
                     scores, count = self.tables.scored(codes), len(codes)
             except PeerEnvironmentError as error:
                 outcome = Outcome("failed", error.message, 0.0, 0.0, 0)
@@ -167,24 +167,6 @@ class League:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         return {**kept, **dict.fromkeys(_THREADS, str(self.limits.threads)), "CUDA_VISIBLE_DEVICES": ""}
 
-    def _made(self, inside: Path) -> tuple[Codes, dict[str, Any]]:
-        """What a system left: codes, or a table with the schema's columns. Raises OutputError."""
-        try:
-            notes = json.loads((inside / "notes.json").read_text("utf-8"))
-            if (inside / "synthetic.csv").exists():
-                codes = self.tables.coder(read_table(inside / "synthetic.csv", self.tables.schema))
-            else:
-                with np.load(inside / "synthetic.npz", allow_pickle=False) as file:
-                    codes = file["codes"]
-        except (OSError, ValueError, KeyError) as error:
-            raise OutputError(f"it left no records: {type(error).__name__}") from error
-        expected, most = (self.tables.wanted, len(self.tables.coder.sizes)), np.array(self.tables.coder.sizes)
-        if codes.shape != expected or codes.dtype.kind != "i":
-            raise OutputError(f"it left {codes.dtype}{list(codes.shape)}, asked for int64{list(expected)}")
-        if (codes < 0).any() or (codes >= most).any():
-            raise OutputError("it left codes that no column has")
-        return codes.astype(np.int64), notes
-
     def _reference(self, system: System) -> Result:
         result = self._result(system, None, 0, Outcome("ok", "", 0.0, 0.0, 0)).model_copy(
             update={"scores": self.tables.reference(system.name), "records": len(self.tables.train)}
@@ -228,6 +210,25 @@ class League:
 
 
 _REFERENCES = {"real": "real training records", "shuffled": "real columns, shuffled"}
+
+
+def left_in(folder: Path, tables: Tables) -> tuple[Codes, dict[str, Any]]:
+    """What a system left: codes, or a table with the schema's columns, and its notes. Raises OutputError."""
+    try:
+        notes = json.loads((folder / "notes.json").read_text("utf-8"))
+        if (folder / "synthetic.csv").exists():
+            codes = tables.coder(read_table(folder / "synthetic.csv", tables.schema))
+        else:
+            with np.load(folder / "synthetic.npz", allow_pickle=False) as file:
+                codes = file["codes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"it left no records: {type(error).__name__}") from error
+    expected = (tables.wanted, len(tables.coder.sizes))
+    if codes.shape != expected or codes.dtype.kind != "i":
+        raise OutputError(f"it left {codes.dtype}{list(codes.shape)}, asked for int64{list(expected)}")
+    if (codes < 0).any() or (codes >= np.array(tables.coder.sizes)).any():
+        raise OutputError("it left codes that no column has")
+    return codes.astype(np.int64), notes
 
 
 def machine() -> dict[str, Any]:

@@ -16,6 +16,15 @@ SCORES = tuple(Scores.model_fields)
 
 _DASH = "\u2013"
 DECIMALS = {"tvd1": 4, "tvd2": 4, "tvd3": 4, "auc_boosting": 3, "auc_logistic": 3, "c2st": 3}
+_HEADINGS = {
+    "ε": "",
+    "1-way": "tvd1",
+    "2-way": "tvd2",
+    "AUC": "auc_boosting",
+    "logistic": "auc_logistic",
+    "c2st": "c2st",
+    "s": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +90,21 @@ def _place(standing: Standing) -> tuple[bool, bool, float, str]:
 
 
 def print_table(results: Sequence[Result]) -> None:
-    """For people at a terminal."""
+    """For people at a terminal: medians."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "epsilon", *SCORES, "seconds", "processor", "MB", ""):
-        table.add_column(heading.replace("_", " "), justify="left" if not heading else "right")
+    for heading in ("", *_HEADINGS, ""):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
     for one in standings(results):
-        took = one.results if one.first.system not in REFERENCES else ()
+        seconds = [result.wall_seconds for result in one.results if result.wall_seconds]
         table.add_row(
             one.first.title,
             _DASH if one.first.epsilon is None else f"{one.first.epsilon:g}",
-            *(one.said(name) for name in SCORES),
-            spread([result.wall_seconds for result in took], 0),
-            spread([result.processor_seconds for result in took], 0),
-            spread([result.peak_bytes / 1e6 for result in took], 0),
+            *(_middle(one.values(name), DECIMALS[name]) for name in _HEADINGS.values() if name),
+            _middle(seconds, 0),
             one.outcome,
         )
     output.print(table)
+
+
+def _middle(values: Sequence[float], decimals: int) -> str:
+    return f"{statistics.median(values):.{decimals}f}" if values else _DASH

@@ -34,13 +34,13 @@ OURS = (
         name="fedcgan",
         title="fedcgan, a federation",
         source="this program: secure sums with shared noise, then the fit; no site shows its records",
-        outside="nothing: bins and shares are bought from its budget",
+        outside="nothing: the schema's public cuts, or bins bought from its budget",
     ),
     System(
         name="fedcgan-pooled",
         title="fedcgan, pooled records",
         source="the same recipe where one curator holds all records and adds the noise",
-        outside="nothing: bins and shares are bought from its budget",
+        outside="nothing: the schema's public cuts, or bins bought from its budget",
     ),
 )
 """Always played."""

@@ -19,7 +19,7 @@ from ...tables import read_table
 from .results import Scores
 
 _FEWEST = 10_000  # synthetic records, so that scores are the system's, not those of a small sample
-_SPLIT_SEED = 20_260_101
+_ORDER_SEED = 20_260_101
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,11 @@ class Tables:
         """
         schema = _schema(schema_file, label)
         frames = [_fitting(path, schema) for path in (train, test) if path is not None]
+        random = np.random.default_rng(_ORDER_SEED)  # scores look at the first records of a longer table
+        frames = [frame.iloc[random.permutation(len(frame))].reset_index(drop=True) for frame in frames]
         if test is None:
-            rows = np.random.default_rng(_SPLIT_SEED).permutation(len(frames[0]))
-            kept = round(held_out * len(rows))
-            frames = [
-                frames[0].iloc[np.sort(part)].reset_index(drop=True) for part in (rows[kept:], rows[:kept])
-            ]
+            kept = round(held_out * len(frames[0]))
+            frames = [frames[0].iloc[kept:].reset_index(drop=True), frames[0].iloc[:kept]]
         coder = Coder(frames[0], [frames[1], _declared(schema, frames[0])], label)
         codes = (coder(frames[0]), coder(frames[1]))
         asked = _asked(coder.values(label), label, positive)

@@ -1,8 +1,8 @@
 """The baseline: every column by itself, from its own histogram with noise.
 
-Each of d histograms gets noise of the two-sided geometric law at epsilon / d (the discrete Laplace law; Ghosh,
-Roughgarden, Sundararajan 2009). A record counts once in each, so that all together are epsilon-DP for adding or
-removing one record. Bins are as given. Noise has no seed.
+Each of d histograms gets noise of the two-sided geometric law at epsilon / d (the discrete Laplace law;
+Ghosh, Roughgarden, Sundararajan 2009). A record counts once in each, so that all together are epsilon-DP for
+adding or removing one record. Bins are as given. Noise has no seed.
 """
 
 import numpy as np
