@@ -205,7 +205,11 @@ def test_what_is_no_synthetic_table_is_not_scored(tables, tmp_path, damage):
 def run(script, tmp_path, **limits):
     settings = {"seconds": 60.0, "memory": 4 << 30, **limits}
     return capped.run_capped(
-        [sys.executable, "-c", script], environment=os.environ, log=tmp_path / "log", **settings
+        [sys.executable, "-c", script],
+        environment=os.environ,
+        folder=tmp_path,
+        log=tmp_path / "log",
+        **settings,
     )
 
 
@@ -255,6 +259,7 @@ def test_an_environment_is_made_once(tmp_path, monkeypatch):
             seconds=60,
             memory=1 << 30,
             environment={},
+            folder=tmp_path,
             log=tmp_path / "log",
         ).status
         == "ok"

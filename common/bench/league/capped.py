@@ -37,10 +37,17 @@ class Outcome:
 
 
 def run_capped(
-    command: Sequence[str], *, seconds: float, memory: int, environment: Mapping[str, str], log: Path
+    command: Sequence[str],
+    *,
+    seconds: float,
+    memory: int,
+    environment: Mapping[str, str],
+    folder: Path,
+    log: Path,
 ) -> Outcome:
     """Run ``command``, its output to ``log``, and end it with all its processes at a limit.
 
+    folder: it starts in, where it may leave what it likes
     memory: bytes that its processes may hold together, looked at four times a second at least (on Linux)
     """
     start, peak, ended = time.perf_counter(), 0, ""
@@ -51,6 +58,7 @@ def run_capped(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
+            cwd=folder,
             start_new_session=True,
         )
     try:

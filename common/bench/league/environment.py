@@ -43,7 +43,7 @@ def interpreter(requirements: str, cache: Path, python: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(folder.name + ".log")
     log.write_bytes(b"")
-    install = [str(program), "-m", "pip", "install", "--quiet", "--requirement", str(PEERS / requirements)]
+    install = [str(program), "-m", "pip", "install", "-qq", "--requirement", str(PEERS / requirements)]
     for command in ([python, "-m", "venv", "--clear", str(folder)], install):
         if not _succeeds(command, log):
             raise PeerEnvironmentError(

@@ -109,6 +109,7 @@ class League:
                     seconds=60 * self.limits.minutes,
                     memory=self.limits.memory_bytes,
                     environment=self._environment(),
+                    folder=inside,
                     log=log.with_suffix(".log"),
                 )
                 if outcome.status == "ok":

@@ -28,8 +28,10 @@ _STYLE: dict[Any, Any] = {
 }
 _PANELS = (
     ("auc_boosting", "AUC on real records, learnt from synthetic ones"),
-    ("tvd2", "distance of pairs of columns (TVD), smaller is better"),
+    ("tvd2", "distance of pairs of columns (TVD), less is better"),
 )
+
+_MARKS = {"auc_boosting": ("real", "real records"), "tvd2": ("shuffled", "shuffled columns")}
 
 
 def picture(standing: Sequence[Standing]) -> str:
@@ -45,7 +47,7 @@ def picture(standing: Sequence[Standing]) -> str:
     shown = [one for one in standing if one.ended_well and one.first.system not in REFERENCES][::-1]
     references = {one.first.system: one for one in standing if one.first.system in REFERENCES}
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 1.3 + 0.32 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(9, 1.5 + 0.32 * len(shown)), layout="constrained")
         FigureCanvasSVG(figure)
         for axes, (name, text) in zip(figure.subplots(1, 2, sharey=True), _PANELS, strict=True):
             for place, one in enumerate(shown):
@@ -53,9 +55,12 @@ def picture(standing: Sequence[Standing]) -> str:
                 values = one.values(name)
                 axes.plot(values, [place] * len(values), "o", color=colour, markersize=6, alpha=0.8)
                 axes.plot([statistics.median(values)], [place], "|", color=_INK, markersize=14)
-            which = "real" if name == "auc_boosting" else "shuffled"
+            which, words = _MARKS[name]
             for value in references[which].values(name) if which in references else []:
                 axes.axvline(value, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+                at = {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (0, 3)}
+                axes.annotate(words, **at, textcoords="offset points", ha="center", color=_MUTED)
+            axes.margins(x=0.12)
             axes.set_xlabel(text)
             axes.set_ylim(-0.6, len(shown) - 0.4)
             axes.set_yticks(range(len(shown)), [one.first.title for one in shown])

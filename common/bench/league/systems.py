@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError
 
-_BINS = "bins and categories of every column (20 quantiles of the training table, as the scores use)"
+_BINS = "bins of numbers (20 quantiles of the training table, as the scores use)"
+_COUNT = _BINS + "; which categories occur; the number of records"
+_SHARES = _COUNT + "; the exact shares of every category, by which it chooses what to train on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ PEERS = (
         name="smartnoise-mst",
         title="MST (SmartNoise)",
         source="smartnoise-synth 1.0.8 (MIT)",
-        outside=_BINS + "; the number of records",
+        outside=_COUNT,
         program="run_smartnoise.py",
         arguments=("mst",),
         requirements="smartnoise.txt",
@@ -82,7 +84,7 @@ PEERS = (
         name="dpctgan",
         title="DPCTGAN (SmartNoise)",
         source="smartnoise-synth 1.0.8 (MIT)",
-        outside=_BINS + "; the number of records",
+        outside=_SHARES,
         program="run_smartnoise.py",
         arguments=("dpctgan",),
         requirements="smartnoise.txt",
@@ -91,7 +93,7 @@ PEERS = (
         name="patectgan",
         title="PATE-CTGAN (SmartNoise)",
         source="smartnoise-synth 1.0.8 (MIT)",
-        outside=_BINS + "; the number of records",
+        outside=_SHARES,
         program="run_smartnoise.py",
         arguments=("patectgan",),
         requirements="smartnoise.txt",
@@ -99,8 +101,8 @@ PEERS = (
     System(
         name="dp-cgans",
         title="dp-cgans",
-        source="dp-cgans 0.3.0 (MIT); it takes no epsilon, and as coded its noise gives no guarantee",
-        outside="everything: its noise gives no guarantee as it is coded",
+        source="Sun et al. 2023, dp-cgans 0.3.0 (MIT); it takes no epsilon",
+        outside="everything: as coded, its noise is not calibrated to any bound on what a record can change",
         program="run_dp_cgans.py",
         requirements="dp-cgans.txt",
         private=False,
@@ -108,7 +110,7 @@ PEERS = (
     System(
         name="ctgan",
         title="CTGAN, not private",
-        source="Xu et al. 2019, ctgan (Business Source License), for reference",
+        source="Xu et al. 2019, ctgan 0.12.1 (Business Source License 1.1), for reference",
         outside="everything: it has no privacy",
         program="run_ctgan.py",
         requirements="ctgan.txt",
