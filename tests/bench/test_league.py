@@ -188,7 +188,7 @@ def test_what_goes_wrong_stays_in_the_table_and_is_played_again_when_asked(table
 
 @pytest.mark.parametrize("damage", ["absent", "few", "float", "unknown", "object"])
 def test_what_is_no_synthetic_table_is_not_scored(tables, tmp_path, damage):
-    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "notes.json").write_text('{"notes": {}, "versions": {}}')
     good = np.zeros((tables.wanted, len(tables.coder.sizes)), np.int64)
     if damage != "absent":
         unknown = good + np.array(tables.coder.sizes)

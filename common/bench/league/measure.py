@@ -8,13 +8,13 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, FedcganError
+from ...errors import ConfigError, DataError, FedcganError
 from ...evaluation.benchmark import Codes
 from ...tables import read_table, write_table
 from ...terminal import say
@@ -60,7 +60,7 @@ class League:
         """All results, those found in the folder included.
 
         again: play what failed or was ended once more. Raises ConfigError if the folder holds results of
-        other data or other limits, StorageError.
+        other data, sites or delta; StorageError.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         found = []
@@ -81,7 +81,7 @@ class League:
                     yield system, epsilon, seed
 
     def _kept(self, system: System, epsilon: float | None, seed: int, again: bool) -> Result | None:
-        path = self.folder / file_name(self.tables.schema.name, system.name, epsilon, seed)
+        path = self.folder / self._file_name(system, epsilon, seed)
         if not path.exists():
             return None
         result = Result.load(path)
@@ -96,41 +96,44 @@ class League:
         asked = "" if epsilon is None else f", epsilon {epsilon:g}"
         say(f"{system.title}{asked}, seed {seed}")
         load = os.getloadavg()[0]
-        notes: dict[str, Any] = {}
-        scores, count = None, 0
         with tempfile.TemporaryDirectory(prefix="fedcgan-league-") as name:
-            inside = Path(name)
-            try:
-                command = self._command(system, inside)
-                self._prepare(system, epsilon, seed, inside)
-                log = self.folder / file_name(self.tables.schema.name, system.name, epsilon, seed)
-                outcome = run_capped(
-                    command,
-                    seconds=60 * self.limits.minutes,
-                    memory=self.limits.memory_bytes,
-                    environment=self._environment(),
-                    folder=inside,
-                    log=log.with_suffix(".log"),
-                )
-                if outcome.status == "ok":
-                    codes, notes = left_in(inside, self.tables)
-                    scores, count = self.tables.scored(codes), len(codes)
-            except PeerEnvironmentError as error:
-                outcome = Outcome("failed", error.message, 0.0, 0.0, 0)
-            except OutputError as error:
-                outcome = Outcome("failed", error.message, outcome.wall, outcome.processor, outcome.peak)
-        result = self._result(system, epsilon, seed, outcome).model_copy(
-            update={
-                "scores": scores,
-                "records": count,
-                "notes": notes.get("notes", {}),
-                "versions": notes.get("versions", {}),
-            }
-        )
+            outcome, left = self._run(system, epsilon, seed, Path(name))
+        result = self._result(system, epsilon, seed, outcome)
         result.machine["load"] = round(load, 2)
+        if left is not None:
+            codes, notes = left
+            found = {"scores": self.tables.scored(codes), "records": len(codes), **notes}
+            result = result.model_copy(update=found)
         result.save(self.folder)
         say(f"  {result.status} {result.reason} {result.wall_seconds:.0f} s".replace("  ", " "))
         return result
+
+    def _run(
+        self, system: System, epsilon: float | None, seed: int, inside: Path
+    ) -> tuple[Outcome, tuple[Codes, dict[str, Any]] | None]:
+        """How a system's process ended, and what it left in ``inside`` if it ended well."""
+        try:
+            command = self._command(system, inside)
+        except PeerEnvironmentError as error:
+            return Outcome("failed", error.message, 0.0, 0.0, 0), None
+        self._prepare(system, epsilon, seed, inside)
+        outcome = run_capped(
+            command,
+            seconds=60 * self.limits.minutes,
+            memory=self.limits.memory_bytes,
+            environment=self._environment(),
+            folder=inside,
+            log=(self.folder / self._file_name(system, epsilon, seed)).with_suffix(".log"),
+        )
+        if outcome.status != "ok":
+            return outcome, None
+        try:
+            return outcome, left_in(inside, self.tables)
+        except OutputError as error:
+            return replace(outcome, status="failed", reason=error.message), None
+
+    def _file_name(self, system: System, epsilon: float | None, seed: int) -> str:
+        return file_name(self.tables.schema.name, system.name, epsilon, seed)
 
     def _command(self, system: System, inside: Path) -> tuple[str, ...]:
         if system.program is None:
@@ -214,15 +217,19 @@ _REFERENCES = {"real": "real training records", "shuffled": "real columns, shuff
 
 
 def left_in(folder: Path, tables: Tables) -> tuple[Codes, dict[str, Any]]:
-    """What a system left: codes, or a table with the schema's columns, and its notes. Raises OutputError."""
+    """What a system left: codes, or a table with the schema's columns; its notes and versions.
+
+    Raises OutputError.
+    """
     try:
-        notes = json.loads((folder / "notes.json").read_text("utf-8"))
+        said = json.loads((folder / "notes.json").read_text("utf-8"))
+        notes = {name: dict(said[name]) for name in ("notes", "versions")}
         if (folder / "synthetic.csv").exists():
             codes = tables.coder(read_table(folder / "synthetic.csv", tables.schema))
         else:
             with np.load(folder / "synthetic.npz", allow_pickle=False) as file:
                 codes = file["codes"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
         raise OutputError(f"it left no records: {type(error).__name__}") from error
     expected = (tables.wanted, len(tables.coder.sizes))
     if codes.shape != expected or codes.dtype.kind != "i":
