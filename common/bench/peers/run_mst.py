@@ -24,11 +24,17 @@ def common_codes(noisy, sigma):
     return np.where(seen, np.cumsum(seen) - 1, seen.sum()), int(seen.sum()) + 1
 
 
-def spanning_tree(codes, sizes, model, rho, random):
-    """d - 1 pairs that connect all columns, each chosen among those that connect two parts."""
+def spanning_tree(codes, sizes, model, total, rho, random):
+    """d - 1 pairs that connect all columns, each chosen among those that connect two parts.
+
+    A model of one-way marginals alone says a pair by the product of its two columns.
+    """
     count = len(sizes)
+    said = [np.asarray(model.project((place,)).datavector()) for place in range(count)]
     errors = {
-        pair: np.abs(marginal(codes, sizes, pair) - np.asarray(model.project(pair).datavector())).sum()
+        pair: np.abs(
+            marginal(codes, sizes, pair) - np.outer(said[pair[0]], said[pair[1]]).ravel() / total
+        ).sum()
         for pair in combinations(range(count), 2)
     }
     part, chosen = list(range(count)), []
@@ -58,7 +64,7 @@ def main():
     total = total_of(noisy)
     first = fitted(fewer, measured, total, _STEPS_FIRST)
     sigma = np.sqrt(3 * (len(sizes) - 1) / (2 * rho))
-    pairs = spanning_tree(short, fewer, first, rho / 3, random)
+    pairs = spanning_tree(short, fewer, first, total, rho / 3, random)
     for pair in pairs:
         measured.append(measurement(gaussian(marginal(short, fewer, pair), sigma, random), pair, sigma))
     made = records(fitted(fewer, measured, total, _STEPS_LAST), fewer, task["records"])
