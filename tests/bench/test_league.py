@@ -20,6 +20,7 @@ from common.bench.league.standings import print_table
 from common.bench.league.systems import OURS, PEERS, System, chosen
 from common.bench.league.tables import Tables
 from common.errors import ConfigError
+from common.schema import Schema
 from common.tables import write_table
 from tests import toy
 
@@ -85,6 +86,16 @@ def test_all_columns_are_coded_alike_and_the_label_is_last(tables):
     assert tables.asked.tolist() == [False, False, True]
     assert tables.wanted == 10_000
     assert (tables.train < tables.coder.sizes).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("adult", "income"), ("german_credit", "creditability"), ("heart_disease", "num")]
+)
+def test_schemas_of_public_tables_are_whole_and_condition_on_their_label(name, label):
+    schema = Schema.load(environment.PEERS.parents[1] / "schemas" / f"{name}.toml")
+    assert [column.name for column in schema.conditions] == [label]
+    assert schema.names[-1] == label
+    assert (schema.name, schema.subject) == (name, None)
 
 
 def test_a_part_of_the_only_table_is_held_out_the_same_for_everybody(files):
