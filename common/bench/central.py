@@ -17,10 +17,10 @@ from ..records import Records
 from ..schema import TableSchema
 
 
-def synthesise(frame: pd.DataFrame, schema: TableSchema, plan: Plan) -> pd.DataFrame:
+def synthesise(frame: pd.DataFrame, schema: TableSchema, plan: Plan, least: int = 0) -> pd.DataFrame:
     """Synthetic records from pooled ones: the noise multipliers of ``plan``, one Gaussian draw for each sum.
 
-    A trusted curator would do this; the adversarial phase is left out.
+    A trusted curator would do this; the adversarial phase is left out. least: records to draw
     """
     rounds, random = import_module("server.released"), Csprng()
     unit = pd.factorize(frame[schema.subject])[0] if schema.subject else None
@@ -40,5 +40,5 @@ def synthesise(frame: pd.DataFrame, schema: TableSchema, plan: Plan) -> pd.DataF
     state.average, state.rounds_done = to_vector(pair.generator), plan.rounds
     release = import_module("server.release")
     generator = release.released_generator(plan, schema, state)
-    drawn: pd.DataFrame = release.synthetic_records(generator, plan.seed)
+    drawn: pd.DataFrame = release.synthetic_records(generator, plan.seed, least)
     return drawn

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import ConfigError
 from ..terminal import guarded, print_result
+from .league_cli import league, pages
 
 
 class Schedule(StrEnum):
@@ -237,6 +238,10 @@ def gate(
 
     result = measure(records, seeds, fresh, anonymeter)
     print_result(result, as_json, lambda: print_table(result))
+
+
+app.command()(league)
+app.command()(pages)
 
 
 def main() -> int:

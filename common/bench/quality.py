@@ -55,7 +55,7 @@ def measure(
     if label not in schema.names:
         raise ConfigError(f"the schema has no column {label!r}", hint="columns: " + ", ".join(schema.names))
     frames = [read_table(path, schema) for path in (train, test)]
-    config = _config(frames[0], schema, label, epsilon, delta, sites, skew, schedule, rounds, seed)
+    config = configuration(frames[0], schema, label, epsilon, delta, sites, skew, schedule, rounds, seed)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         simulate = import_module("server.simulate").simulate
@@ -91,7 +91,7 @@ def measure(
     }
 
 
-def _config(
+def configuration(
     frame: pd.DataFrame,
     schema: TableSchema,
     label: str,
@@ -103,6 +103,10 @@ def _config(
     rounds: int | None,
     seed: int,
 ) -> SimulationConfig:
+    """Of a federation that trains on all of ``frame``; arguments as of ``measure``.
+
+    Raises ConfigError if a site got no record.
+    """
     split = {"split": "iid"} if skew is None else {"split": "dirichlet", "column": label, "alpha": skew}
     training = {"schedule": schedule, "rounds": _ROUNDS[schedule] if rounds is None else rounds}
     sites = Sites.model_validate({"count": count, **split})

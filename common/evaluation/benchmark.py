@@ -49,6 +49,10 @@ class Coder:
         """int64[records, columns]."""
         return np.stack([self._column(table[name], name) for name in self.names], axis=1)
 
+    def values(self, name: str) -> list[str]:
+        """What each code of a column that is not numeric stands for."""
+        return list(self._values[name])
+
     def _column(self, column: pd.Series, name: str) -> Codes:
         if name not in self._cuts:
             return np.asarray(_text(column).map(self._values[name]), np.int64)
@@ -78,21 +82,31 @@ def tvd(left: Codes, right: Codes, sizes: list[int], order: int) -> float:
     return float(np.mean(found))
 
 
-def scores(train: Codes, test: Codes, synthetic: Codes, sizes: list[int]) -> dict[str, Any]:
+def scores(
+    train: Codes,
+    test: Codes,
+    synthetic: Codes,
+    sizes: list[int],
+    positive: NDArray[np.bool_] | None = None,
+) -> dict[str, Any]:
     """tvd1, tvd2, tvd3 to ``train``; auc_boosting, auc_logistic on ``test``; c2st against ``test``.
 
+    positive: which codes of the label classifiers are asked for, bool[codes]; the last one if None
     c2st: AUC with which boosting tells synthetic from real records in cross-validation; 0.5 is best
     """
+    asked = np.arange(sizes[-1]) == sizes[-1] - 1 if positive is None else positive
     return {
         **{f"tvd{order}": round(tvd(train, synthetic, sizes, order), 5) for order in (1, 2, 3)},
-        **_utility(synthetic, test, sizes),
+        **_utility(synthetic, test, sizes, asked),
         "c2st": round(_told_apart(synthetic, test), 4),
     }
 
 
-def _utility(synthetic: Codes, test: Codes, sizes: list[int]) -> dict[str, float]:
-    inputs, labels = synthetic[:, :-1], synthetic[:, -1]
-    if len(np.unique(labels)) != 2:
+def _utility(
+    synthetic: Codes, test: Codes, sizes: list[int], positive: NDArray[np.bool_]
+) -> dict[str, float]:
+    inputs, labels, truth = synthetic[:, :-1], positive[synthetic[:, -1]], positive[test[:, -1]]
+    if labels.all() or not labels.any():
         return {"auc_boosting": 0.5, "auc_logistic": 0.5}
     boosting = HistGradientBoostingClassifier(max_iter=_BOOSTING_ROUNDS, random_state=0).fit(inputs, labels)
     one_hot = OneHotEncoder(categories=[np.arange(size) for size in sizes[:-1]])
@@ -101,7 +115,7 @@ def _utility(synthetic: Codes, test: Codes, sizes: list[int]) -> dict[str, float
         "auc_boosting": boosting.predict_proba(test[:, :-1]),
         "auc_logistic": logistic.predict_proba(one_hot.transform(test[:, :-1])),
     }
-    return {name: round(float(roc_auc_score(test[:, -1], p[:, 1])), 4) for name, p in guesses.items()}
+    return {name: round(float(roc_auc_score(truth, p[:, 1])), 4) for name, p in guesses.items()}
 
 
 def _told_apart(synthetic: Codes, test: Codes) -> float:

@@ -53,6 +53,9 @@ def test_the_wheel_runs_and_holds_only_the_product(source, tmp_path):
         "common",
     }
     assert "fedcgan/common/schemas/randhie.toml" in names
+    assert {"fedcgan/common/bench/templates/league.md.j2", "fedcgan/common/bench/peers/ctgan.txt"} <= set(
+        names
+    )
     templates = {f"fedcgan/{p.relative_to(source)}" for p in (source / "common/evidence/templates").iterdir()}
     assert {"fedcgan/common/evidence/templates/report.html.j2"} <= templates <= set(names)
     assert "fedcgan/common/evidence/templates/DP_STATEMENT.md.j2" in names

@@ -1,0 +1,85 @@
+"""Our own runs of the league, in a process of their own as every system: ``python -c ... FOLDER``.
+
+It finds task.json, train.csv and schema.toml in the folder, and leaves synthetic.csv and notes.json there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...config import SimulationConfig
+from ...generator import ReleasedGenerator
+from ...launch import APPLICATION
+from ...planning import make_plan, stand_in
+from ...schema import Schema, TableSchema
+from ...tables import read_table, write_table
+from ...versions import versions
+from ..central import synthesise
+from ..quality import configuration
+
+
+def command(python: str, folder: Path) -> tuple[str, ...]:
+    """The command that plays one of ours in ``folder``."""
+    start = (
+        f"import sys; sys.path.insert(0, {str(APPLICATION)!r}); from common.bench.league.ours import play; "
+    )
+    return (python, "-I", "-c", start + "play(sys.argv[1])", str(folder))
+
+
+def play(where: str) -> None:
+    """Run what the folder's task.json asks for. Raises typed errors."""
+    folder = Path(where)
+    task = json.loads((folder / "task.json").read_text("utf-8"))
+    schema = Schema.load(folder / "schema.toml")
+    assert isinstance(schema, TableSchema)
+    frame = read_table(folder / "train.csv", schema)
+    config = configuration(
+        frame,
+        schema,
+        task["label"],
+        task["epsilon"],
+        task["delta"],
+        task["sites"],
+        task["skew"],
+        "moments",
+        None,
+        task["seed"],
+    )
+    play_one = _pooled if task["system"] == "fedcgan-pooled" else _federated
+    drawn, notes = play_one(config, frame, schema, task["records"])
+    rows = drawn.sample(n=task["records"], random_state=task["seed"])
+    write_table(rows, folder / "synthetic.csv")
+    (folder / "notes.json").write_text(json.dumps({"versions": versions(), "notes": notes}), "utf-8")
+
+
+def _federated(
+    config: SimulationConfig, frame: pd.DataFrame, schema: TableSchema, records: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    simulate = import_module("server.simulate").simulate
+    with tempfile.TemporaryDirectory() as name:
+        release = Path(name) / "release"
+        report = simulate(config, frame, schema, release, False).report
+        generator = ReleasedGenerator.load(release)
+    up = [traffic["up"] for traffic in report["bytes"].values()]
+    notes = {
+        "epsilon": report["epsilon"],
+        "unit": report["unit"],
+        "epsilon_views": report["epsilon_views"],
+        "upload_bytes_per_site": max(up),
+        "sites": config.sites.count,
+    }
+    return generator.sample(records, {}, config.seed), notes
+
+
+def _pooled(
+    config: SimulationConfig, frame: pd.DataFrame, schema: TableSchema, records: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    plan = make_plan(config, schema, stand_in(config), config.name)
+    notes = {"epsilon": plan.privacy.epsilon, "unit": plan.privacy.unit}
+    return synthesise(frame, schema, plan, records), notes
