@@ -19,7 +19,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import OneHotEncoder
 
 Codes = NDArray[np.int64]
-_BINS = 20
+QUANTILES = 20
+"""Bins of a numeric column, of about equal mass."""
+
 _BOOSTING_ROUNDS = 150
 
 
@@ -35,7 +37,7 @@ class Coder:
         self._values: dict[str, dict[str, int]] = {}
         for name in self.names:
             if pd.api.types.is_numeric_dtype(train[name]) and name != label:
-                inner = np.linspace(0, 1, _BINS + 1)[1:-1]
+                inner = np.linspace(0, 1, QUANTILES + 1)[1:-1]
                 self._cuts[name] = np.unique(np.quantile(train[name].dropna(), inner))
             else:
                 found = set().union(*(_text(table[name]) for table in (train, *others)))

@@ -15,11 +15,14 @@ from scipy.stats import norm
 
 from common.bench.league import capped, environment
 from common.bench.league.measure import League, OutputError, left_in
+from common.bench.league.ours import with_quantiles
 from common.bench.league.results import Limits, Result
 from common.bench.league.standings import print_table
 from common.bench.league.systems import OURS, PEERS, System, chosen
 from common.bench.league.tables import Tables
 from common.errors import ConfigError
+from common.evaluation.benchmark import Coder
+from common.modalities.tabular import encode
 from common.schema import Schema
 from common.tables import write_table
 from tests import toy
@@ -125,12 +128,27 @@ def test_tables_that_cannot_be_compared_are_refused(files, tmp_path):
     assert chosen(["ctgan"])[:-1] == list(OURS)
 
 
+def test_same_bins_are_those_of_the_scores():
+    frame = toy.records().drop(columns=["hospital", "patient"])
+    schema = with_quantiles(toy.SCHEMA.model_copy(update={"subject": None}), frame)
+    coder = Coder(frame, [], "diagnosis")
+    theirs, ours = coder(frame), encode(frame, schema)
+    for name in ("age", "cost"):
+        scored, mine = theirs[:, coder.names.index(name)], ours[:, schema.names.index(name)]
+        assert np.array_equal(
+            np.unique(scored, return_inverse=True)[1], np.unique(mine, return_inverse=True)[1]
+        )
+    before = encode(frame, toy.SCHEMA)[:, toy.SCHEMA.names.index("age")]
+    assert len(np.unique(before)) < len(np.unique(ours[:, schema.names.index("age")]))
+
+
 def test_ours_and_the_baseline_are_played_scored_and_kept(tables, folder):
     played = league(tables, folder, *OURS, INDEPENDENT).play()
     assert {result.system for result in played} == {
         "real",
         "shuffled",
         "fedcgan",
+        "fedcgan-same-bins",
         "fedcgan-pooled",
         "independent",
     }
@@ -148,7 +166,7 @@ def test_ours_and_the_baseline_are_played_scored_and_kept(tables, folder):
         assert mine.peak_bytes > 100 << 20
     assert only(played, "fedcgan").notes["upload_bytes_per_site"] > 10_000
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
-    assert len(before) == 5
+    assert len(before) == 6
     assert league(tables, folder, *OURS, INDEPENDENT).play() == played  # nothing is played twice
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == before
     print_table(played)

@@ -39,6 +39,12 @@ OURS = (
         outside="nothing: the schema's public cuts, or bins bought from its budget",
     ),
     System(
+        name="fedcgan-same-bins",
+        title="fedcgan, a federation told the same bins as its peers",
+        source="the first row again, with the bins of numbers as peers get them: like beside like",
+        outside=_BINS,
+    ),
+    System(
         name="fedcgan-pooled",
         title="fedcgan, pooled records",
         source="the same recipe where one curator holds all records and adds the noise",
