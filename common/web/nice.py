@@ -33,7 +33,8 @@ def ends_of(values: NDArray[np.float64], from_zero: bool) -> Sequence[float]:
     if from_zero:
         low, high = min(low, 0.0), max(high, 0.0)
     if high - low <= 1e-12 * max(abs(low), abs(high), 1e-12):
-        low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2
+        around = max(abs(low), 1.0) / 2
+        low, high = (0.0, 1.0) if from_zero else (low - around, high + around)
     power = 10.0 ** math.floor(math.log10((high - low) / _MOST_STEPS))
     for step in (part * power for part in _ROUND):
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

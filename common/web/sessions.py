@@ -25,18 +25,19 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """A browser that came in. csrf: what every form of its pages carries; ends: by ``clock``, in seconds"""
 
     csrf: str = field(repr=False)
     ends: float
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
+    left: bool = False
 
     @property
     def alive(self) -> bool:
         """Whether it still counts."""
-        return self.clock() < self.ends
+        return not self.left and self.clock() < self.ends
 
 
 class Sessions:
@@ -75,9 +76,11 @@ class Sessions:
         return found if found is not None and found.alive else None
 
     def leave(self, secret: str) -> None:
-        """End it now."""
+        """End it now, also where a live page still holds it."""
         with self._lock:
-            self._open.pop(_key(secret), None)
+            session = self._open.pop(_key(secret), None)
+        if session is not None:
+            session.left = True
 
 
 def _nobody(token: str) -> None:
