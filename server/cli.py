@@ -93,7 +93,8 @@ def simulate(
     if prepare_only:
         from common.simulation.prepare import prepare
 
-        from .simulate import continued, run_folder
+        from .run_folder import simulated as run_folder
+        from .simulate import continued
 
         before = None if earlier is None else continued(earlier, out)
         run = prepare(settings, frame, schema, run_folder(out), before)

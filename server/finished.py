@@ -19,7 +19,7 @@ from common.schema import Schema
 from common.toml_file import first_problem
 
 from .run_folder import RunFolder
-from .simulate import run_folder
+from .run_folder import simulated as run_folder
 
 _OF_RUN = frozenset(
     {

@@ -23,7 +23,7 @@ from common.tables import read_table
 from .continued import Sums
 from .released_shares import two_way
 from .run_folder import RunFolder
-from .simulate import run_folder
+from .run_folder import simulated as run_folder
 
 _LIMIT = 1 << 26  # bytes of a JSON file
 

@@ -251,6 +251,11 @@ class RunFolder:
         return self.folder / "conditions.json"
 
 
+def simulated(out: Path) -> Path:
+    """The folder of a simulation's run: beside its release, not in it; it holds the sites' records and keys."""
+    return out.with_name(out.name + ".run")
+
+
 def first_status(plan: Plan) -> Status:
     """Before anything has happened."""
     now = datetime.now(UTC)

@@ -29,11 +29,7 @@ from common.simulation.report import table_quality
 from .checkpoint import Checkpoint
 from .recorded import with_its_end
 from .release import Drawn, costs_of, write_release, write_report
-
-
-def run_folder(out: Path) -> Path:
-    """Beside the release, not in it: it holds the sites' records and keys."""
-    return out.with_name(out.name + ".run")
+from .run_folder import simulated as run_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from common.modalities.described import constraints_of
 from common.schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 from common.terminal import output
 
-from .simulate import Outcome, run_folder
+from .run_folder import simulated as run_folder
+from .simulate import Outcome
 
 
 def print_summary(outcome: Outcome) -> None:
