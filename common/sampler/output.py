@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +105,8 @@ def write_arrays(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mappin
     if path.suffix == ".npz":
         _write_npz(sample, kind, path, facts)
     elif path.suffix == ".png" and kind.whole:
-        _write_png(_grid(sample), path, facts)
+        content = png(_grid(sample), facts)
+        write_whole(path, lambda temporary: temporary.write_bytes(content))
     else:
         ends = ".npz or .png" if kind.whole else ".npz"
         raise RequestError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {ends}")
@@ -139,7 +141,8 @@ def _grid(sample: ArraySample) -> NDArray[np.uint8]:
     return np.pad(sheet, ((_BORDER, 0), (_BORDER, 0), (0, 0)), constant_values=255)
 
 
-def _write_png(sheet: NDArray[np.uint8], path: Path, facts: Mapping[str, Any]) -> None:
+def png(sheet: NDArray[np.uint8], facts: Mapping[str, Any]) -> bytes:
+    """A picture, uint8[height, width, 1 or 3], as a PNG that is marked. Raises PackageError."""
     try:
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
@@ -150,4 +153,6 @@ def _write_png(sheet: NDArray[np.uint8], path: Path, facts: Mapping[str, Any]) -
         info.add_text(key, value)
     info.add_itxt(XMP_KEY, XMP)
     picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
-    write_whole(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=info))
+    content = io.BytesIO()
+    picture.save(content, format="PNG", pnginfo=info)
+    return content.getvalue()

@@ -19,10 +19,22 @@ from .errors import ImpossibleError
 from .possible import possible
 from .table import Network, Table
 
-_FREE_DRAWS, _DRAWS_EACH = 1 << 20, 100  # in all; for each record that is wanted
-_LEAST, _AT_ONCE = 1 << 12, 1 << 19  # records drawn before they are judged
+_LEAST = 1 << 12  # records drawn before they are judged
 _SPARE = 1.1
 _TOLD_FROM_NONE = 3.0  # standard deviations of a count's noise: below, a combination may not have occurred
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """free, each: candidates in all, and for each record wanted; at_once: judged together, in memory"""
+
+    free: int
+    each: int
+    at_once: int
+
+
+LIMITS = Limits(free=1 << 20, each=100, at_once=1 << 19)
+"""Of a command line. Whoever answers requests chooses smaller ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +72,13 @@ def sample(
     where: Sequence[str] = (),
     balance: str | None = None,
     seed: int = 0,
+    *,
+    limits: Limits = LIMITS,
 ) -> Sample:
     """``count`` records that satisfy ``where`` (``NAME=VALUE``, ``NAME=LOW..HIGH``) and every constraint.
 
     balance: a condition whose values get equal shares; else conditions occur as the release counted them
+    limits: after how many candidates it gives up, and how many are held at once
     Raises UnknownValueError, RequestError, and ImpossibleError if no record can satisfy it, or too few did.
     """
     random = np.random.default_rng(seed)
@@ -75,7 +90,7 @@ def sample(
         weights = table.prior[inside]
         if weights.sum() == 0.0:  # never counted: every remaining combination alike
             weights = np.ones(len(weights))
-        part, tried, good = _stratum(table, network, grid[inside], weights, share, judged, random)
+        part, tried, good = _stratum(table, network, grid[inside], weights, share, judged, random, limits)
         parts.append(part)
         drawn, accepted = drawn + tried, accepted + good
     values = _joined(table, parts)
@@ -98,12 +113,13 @@ def _stratum(
     count: int,
     wanted: Mapping[str, Wanted],
     random: np.random.Generator,
+    limits: Limits,
 ) -> tuple[dict[str, Values], int, int]:
     """Records of some combinations of conditions, how many candidates there were, and how many were good."""
-    most = _FREE_DRAWS + _DRAWS_EACH * count
+    most = limits.free + limits.each * count
     parts: list[dict[str, Values]] = []
     drawn = accepted = 0
-    batch = min(count, _AT_ONCE)
+    batch = min(count, limits.at_once)
     while accepted < count:
         values = values_of(table, draw_groups(table, network, grid, weights, batch, random), random)
         if table.constraints:
@@ -117,7 +133,7 @@ def _stratum(
             if drawn >= most:
                 raise _too_rare(drawn, accepted, count)
             rate = (accepted + 1) / (drawn + 2)
-            batch = min(_AT_ONCE, most, max(_LEAST, math.ceil(_SPARE * (count - accepted) / rate)))
+            batch = min(limits.at_once, most, max(_LEAST, math.ceil(_SPARE * (count - accepted) / rate)))
     return _joined(table, parts), drawn, accepted
 
 

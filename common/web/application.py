@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import FedcganError, RefusedError
+from ..sampler.errors import SamplerError
 from .answers import see_other
 from .door import add_door
 from .forms import Form
@@ -139,6 +140,10 @@ def _explain_errors(web: Web) -> None:
         code = error.refusal_code if isinstance(error, RefusedError) else error.code
         return web.refusal(request, RefusalError(400, code, error.message, error.hint))
 
+    def of_sampler(request: Request, error: Exception) -> Response:
+        assert isinstance(error, SamplerError)
+        return web.refusal(request, RefusalError(400, error.code, error.message, error.hint))
+
     def by_status(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         said = {
@@ -157,5 +162,6 @@ def _explain_errors(web: Web) -> None:
         return web.refusal(request, refused)
 
     web.app.add_exception_handler(FedcganError, typed)
+    web.app.add_exception_handler(SamplerError, of_sampler)
     web.app.add_exception_handler(HTTPException, by_status)
     web.app.add_exception_handler(RequestValidationError, malformed)

@@ -32,6 +32,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 web.app,
                 access_log=False,  # its lines would hold tokens
+                http="h11",  # which bounds what comes before the body
                 lifespan="off",
                 log_level="warning",
                 proxy_headers=False,

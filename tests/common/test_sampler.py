@@ -18,7 +18,7 @@ from common.sampler.drawing import draw_groups
 from common.sampler.errors import ImpossibleError, RequestError, UnknownValueError
 from common.sampler.output import write_rows
 from common.sampler.report import report, sentences
-from common.sampler.sampling import sample
+from common.sampler.sampling import Limits, sample
 from common.schema import TableSchema
 from tests import released
 
@@ -263,11 +263,22 @@ def test_a_missing_value_can_be_asked_for():
     assert {row["cost"] for row in rows(drawn(50, ["cost="]))} == {""}
 
 
-def test_what_is_too_rare_ends_after_a_bounded_number_of_draws(monkeypatch):
-    monkeypatch.setattr("common.sampler.sampling._FREE_DRAWS", 20_000)
+def test_what_is_too_rare_ends_after_a_bounded_number_of_draws():
+    never, limits = (
+        ["drugs=399.99", "ward=871.3", "visits=8", "admitted=2019-05-05"],
+        Limits(20_000, 10, 2000),
+    )
+    asked = []
+
+    def network(latents, conditions):
+        asked.append(len(latents))
+        return MIXED.chances(latents, conditions)
+
     with pytest.raises(ImpossibleError, match=r"of \d+ drawn records") as caught:
-        drawn(50, ["drugs=399.99", "ward=871.3", "visits=8", "admitted=2019-05-05"])
+        sample(MIXED.table, network, 50, never, limits=limits)
     assert caught.value.code == "impossible-condition"
+    assert max(asked) <= 2000  # at once
+    assert len(sample(MIXED.table, network, 50, limits=limits)) == 50
     with pytest.raises(ImpossibleConditionError):
         MIXED.sample(5, {"ward": "5..4"}, 0)
 

@@ -19,7 +19,7 @@ CURVES = [
 
 def dashboard(port, read_only=False, said="Calm."):
     web = create("Coordinator of heart", NAV, read_only=read_only, templates=TEMPLATES, port=port)
-    web.app.state.decided, web.app.state.news = [], iter(())
+    web.app.state.decided, web.app.state.news = [], ()
 
     @web.get("/")
     def home(request: Request):
@@ -60,7 +60,8 @@ def dashboard(port, read_only=False, said="Calm."):
 
     @web.get("/live")
     def lively(request: Request):
-        return live.events(request, lambda: next(web.app.state.news, {}), every=0.02)
+        news = iter(web.app.state.news)
+        return live.events(request, lambda: next(news, {}), every=0.02)
 
     @web.action("/decide")
     def decide(request, form):
@@ -70,5 +71,10 @@ def dashboard(port, read_only=False, said="Calm."):
         if is_htmx(request):
             return web.fragment(request, "part.html.j2", reason=form["reason"])
         return see_other("/runs/7")
+
+    @web.action("/runs/{number}/stop")
+    def stop(request, form):
+        web.app.state.decided.append((request.path_params["number"], form.all("site")))
+        return see_other("/")
 
     return web

@@ -179,6 +179,16 @@ def test_a_form_is_short_and_a_form(inside):
     assert inside.act("/decide", reason="x" * (MOST_BYTES - 1000)).status_code == 303
 
 
+def test_an_action_has_parts_of_its_path_and_fields_that_occur_twice(inside):
+    assert inside.act("/runs/7/stop", site=["Turku", "Lyon"]).headers["location"] == "/"
+    assert inside.web.app.state.decided == [("7", ["Turku", "Lyon"])]
+
+
+def test_what_comes_before_the_body_is_bounded(inside):
+    assert inside.get("/", headers={"X-Long": "x" * 200_000}).status_code in (400, 431)
+    assert inside.get("/", headers={"X-Long": "x" * 2_000}).status_code == 200
+
+
 def test_every_other_method_is_an_action(inside):
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS"):
         assert inside.request(method, "/decide").status_code == 403

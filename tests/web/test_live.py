@@ -1,10 +1,12 @@
 """Live pages: what changed arrives as events, and ends with the session and the program."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -34,7 +36,7 @@ def running():
 
 def test_events_are_sent_as_they_come(running):
     web, inside = running
-    web.app.state.news = iter([{"news": "<p>1</p>\n<p>2</p>"}, {}, {"news": "3", "more": "4"}])
+    web.app.state.news = [{"news": "<p>1</p>\n<p>2</p>"}, {}, {"news": "3", "more": "4"}]
     with inside.stream("GET", "/live") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"
@@ -57,16 +59,29 @@ def test_an_event_cannot_be_forged_by_what_it_says(running):
 
 def test_a_live_page_ends_with_its_session(running):
     web, inside = running
-    web.app.state.news = iter([{"news": "1"}] * 10_000)
+    web.app.state.news = itertools.repeat({"news": "1"})
     with Inside(web) as other, other.stream("GET", "/live") as answer:
         parts = answer.iter_text()
         assert "retry" in next(parts)
         assert "news" in next(parts)
-        web.app.state.news = iter(())
         assert other.act("/leave").status_code == 200
         for _ in parts:  # what was under way, then the end
             pass
     assert inside.get("/").status_code == 200
+
+
+def test_nothing_is_looked_up_for_a_browser_that_went(running):
+    web, inside = running
+    asked = itertools.count()
+    web.app.state.news = ({"news": str(next(asked))} for _ in itertools.count())
+    with inside.stream("GET", "/live") as answer:
+        parts = answer.iter_text()
+        while "news" not in next(parts):
+            pass
+    before = -1
+    while (now := next(asked)) != before + 1:  # the last look may be under way; then none but ours
+        before = now
+        time.sleep(0.2)
 
 
 def test_a_port_that_is_taken_is_said():
