@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
+from .dashboard_cli import dashboard
 from .report_cli import report
 from .run_cli import resume, status, stop, watch
 from .sample_cli import sample
@@ -208,7 +209,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (sample, status, watch, stop, resume, report, verify):
+for command in (sample, dashboard, status, watch, stop, resume, report, verify):
     app.command()(command)
 
 

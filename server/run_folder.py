@@ -252,7 +252,7 @@ class RunFolder:
 
 
 def simulated(out: Path) -> Path:
-    """The folder of a simulation's run: beside its release, not in it; it holds the sites' records and keys."""
+    """The folder of a simulation's run, beside its release, not in it: it holds records and keys of sites."""
     return out.with_name(out.name + ".run")
 
 

@@ -26,7 +26,7 @@ class Step:
 
 
 STEPS = (
-    Step("Agree", ("approve", "prepare"), "Every site’s data steward reads the plan and says yes or no."),
+    Step("Agree", ("approve", "prepare"), "Every site's data steward reads the plan and says yes or no."),
     Step(
         "Make the key",
         ("enrol", "keys"),
@@ -46,7 +46,7 @@ STEPS = (
 )
 
 _NOW = {
-    "approve": "the sites’ data stewards decide on the plan",
+    "approve": "the sites' data stewards decide on the plan",
     "prepare": "records are split between the simulated sites",
     "enrol": "the sites check who takes part",
     "keys": "the sites make a key that nobody holds alone",

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
@@ -111,7 +112,7 @@ class Runs:
             found[0].look()
         return found[0] if found else None
 
-    def generators(self) -> Mapping[str, object]:
+    def generators(self) -> Mapping[str, Path]:
         """Releases with a portable generator, by name, newest first: folder of each."""
         return {
             f"{run.name} ({run.key})": run.place.release
