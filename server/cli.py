@@ -134,7 +134,8 @@ def run(
             "--out, --engine, --preset, --prepare-only, --continue and --resume are for simulations",
             hint="a run of a federation goes on with: fedcgan resume",
         )
-    from .run_cli import run_plan, seconds
+    from .run_cli import run_plan
+    from .starting import seconds
 
     times = (seconds(answer_within), seconds(approve_within), seconds(return_within))
     run_plan(file, federation, detach, as_json, *times)

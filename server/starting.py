@@ -47,6 +47,18 @@ class Times:
     away: float = 7200.0
 
 
+def seconds(text: str) -> float:
+    """``90``, ``30m``, ``72h`` in seconds. Raises ConfigError."""
+    scale = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(text[-1:])
+    try:
+        found = float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e8:
+        raise ConfigError(f"{text!r} is not a time", hint="e.g. 90, 30m, 72h")
+    return found
+
+
 def make_run(federation: FederationFolder, plan: Plan, times: Times) -> RunFolder:
     """A folder for a run of this plan.
 

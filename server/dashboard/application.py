@@ -11,7 +11,7 @@ from common.web import playground
 from common.web.application import Web, create
 
 from ..starting import Engine
-from . import run_actions, run_pages
+from . import plan_pages, release_pages, run_actions, run_pages, site_pages
 from .desk import Desk
 from .places import Shown
 from .runs import Runs
@@ -45,9 +45,13 @@ def dashboard(shown: Shown, engine: Engine | None, *, read_only: bool, port: int
     desk = Desk(web, shown, Runs(shown), engine)
     run_pages.add(desk)
     run_actions.add(desk)
+    release_pages.add(desk)
     playground.add(web, desk.runs.generators)
     if shown.federation is None:
         _first_is_the_run(desk)
+    else:
+        site_pages.add(desk)
+        plan_pages.add(desk)
     return web
 
 

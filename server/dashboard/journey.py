@@ -87,7 +87,7 @@ def sentence(run: Run) -> str:
     match run.state:
         case "finished":
             took = _seconds(view.started, view.updated)
-            return f"Finished: {len(view.sites)} sites trained one generator together in {about(took)}."
+            return f"{len(view.sites)} sites trained one generator together, in {about(took)}."
         case "failed":
             return "The run ended before its goal. What was finished is kept."
         case "stopped":
@@ -99,8 +99,10 @@ def sentence(run: Run) -> str:
     parts = [f"Step {_at(view) + 1} of {len(STEPS)}: {_NOW.get(phase.name, phase.name)}"]
     if answered := _answered(view, phase):
         parts.append(answered)
-    if (left := view.eta_seconds) is not None and left >= 1:
-        parts.append(f"about {about(left)} left in this step")
+    if (left := view.eta_seconds) is not None:
+        parts.append(
+            f"about {about(60 * round(left / 60))} left" if left >= 60 else "less than a minute left"
+        )
     return ", ".join(parts) + "."
 
 

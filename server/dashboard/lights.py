@@ -8,6 +8,7 @@ from statistics import median
 from common.run_view import SiteView
 
 from .runs import Run
+from .spans import about
 
 WORDS = {
     "unknown": ("idle", "not asked yet"),
@@ -66,5 +67,5 @@ def lights(run: Run, most: int = MOST) -> Lights:
 
 def _light(name: str, site: SiteView) -> Light:
     kind, word = WORDS[site.state]
-    usual = f"{median(site.answered):.1f} s" if site.answered else ""
+    usual = about(median(site.answered)) if site.answered else ""
     return Light(name, kind, word, f"{site.since:%H:%M} UTC", usual, site.missed)

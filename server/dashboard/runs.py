@@ -41,7 +41,7 @@ class Run:
     @property
     def name(self) -> str:
         """What people called it."""
-        return self.plan.run.rpartition("-")[0] or self.plan.run if self.place.deployed else self.plan.run
+        return self.plan.run.rpartition("-")[0] or self.plan.run
 
     @property
     def view(self) -> RunView:
