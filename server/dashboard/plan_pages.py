@@ -17,7 +17,6 @@ from .costs import costs
 from .desk import Desk
 from .drafts import Drafts
 from .estimates import Estimate, Estimates
-from .spans import day
 from .times import TIMES
 
 
@@ -47,6 +46,13 @@ def add(desk: Desk) -> None:
         waiting = [(key, plan) for key, plan in drafts.all().items() if key not in runs]
         return web.page(request, "plans.html.j2", drafts=waiting, runs=list(runs.values()))
 
+    if not web.read_only:
+
+        @web.get("/plans/new")
+        def new(request: Request) -> Response:
+            members = [one for one in desk.federation.members() if one.state == "admitted"]
+            return form_page(request, plan_form.usual(len(members)))
+
     @web.get("/plans/{key}")
     def plan(request: Request, key: str) -> Response:
         return _plan_page(desk, estimates, request, drafts.get(key), None, {})
@@ -67,14 +73,7 @@ def add(desk: Desk) -> None:
             **_shown({"estimate": estimates.get(name), "again": f"/estimates/{name}"}),
         )
 
-    if not web.read_only:
-
-        @web.get("/new-plan")
-        def new(request: Request) -> Response:
-            members = [one for one in desk.federation.members() if one.state == "admitted"]
-            return form_page(request, plan_form.usual(len(members)))
-
-    @web.action("/new-plan")
+    @web.action("/plans/new")
     def make(request: Request, form: Form) -> Response:
         try:
             made, name = planned(form)
@@ -84,7 +83,7 @@ def add(desk: Desk) -> None:
         estimates.also(made.hash, name)
         return see_other(f"/plans/{made.hash[:12]}")
 
-    @web.action("/estimate")
+    @web.action("/plans/new/estimate")
     def measure(request: Request, form: Form) -> Response:
         found: dict[str, Any] = {"estimate": None, "again": "", "error": None}
         try:
@@ -128,10 +127,9 @@ def _plan_page(
         "values": {**{one.name: one.usual for one in TIMES}, **values},
         "estimate": _estimate(desk, estimates, request, plan),
         "again": f"/plans/{key}/estimate",
+        "error": error,
     }
-    return desk.web.page(
-        request, "plan.html.j2", 400 if error else 200, **_shown(content), error=error, day=day
-    )
+    return desk.web.page(request, "plan.html.j2", 400 if error else 200, **_shown(content))
 
 
 def _estimate(desk: Desk, estimates: Estimates, request: Request, plan: Plan) -> Estimate | None:

@@ -25,10 +25,11 @@ _OLD_KEYS = timedelta(days=730)  # no rule of the protocol: a reminder
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """warns: whether somebody should do something about it"""
+    """warns: whether somebody should do something about it; failed: whether something was tried in vain"""
 
     text: str
     warns: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def certificate(federation: FederationFolder, now: datetime | None = None) -> Re
     except FedcganError as error:
         return Reason(f"{error.message}; {error.hint}", True)
     ends, began = found.not_valid_after_utc, found.not_valid_before_utc
-    said = f"made {ago(began, now)}, ends {ends:%Y-%m-%d} ({until(ends, now)})"
+    said = f"valid since {began:%Y-%m-%d}, ends {ends:%Y-%m-%d} ({until(ends, now)})"
     if ends - now < _CERTIFICATE_ENDS:
         return Reason(f"{said}; make another: fedcgan federation certificate", True)
     return Reason(said)
@@ -84,8 +85,11 @@ def _site(
         reasons.append(Reason(f"keys made {about(age.total_seconds())} ago", age > _OLD_KEYS))
     if known.since is None:
         return Site(member.name, "idle", "not known", reasons)
-    bad = there.warns or tried.warns
-    return Site(member.name, "bad" if bad else "good", "not ready" if bad else "ready", reasons)
+    if there.warns or tried.failed:
+        return Site(member.name, "bad", "not ready", reasons)
+    if tried.warns:
+        return Site(member.name, "waiting", "not rehearsed", reasons)
+    return Site(member.name, "good", "ready", reasons)
 
 
 def _invited(member: Member, now: datetime) -> Site:
@@ -121,7 +125,7 @@ def _rehearsal(folder: Path) -> Reason:
     if status.state == "finished":
         return Reason(f"rehearsed {day(status.updated)}: all went well")
     if status.failure is not None:
-        return Reason(f"rehearsal failed: {status.failure.message} ({status.failure.code})", True)
+        return Reason(f"rehearsal failed: {status.failure.message} ({status.failure.code})", True, True)
     return Reason(f"rehearsal {status.state}", status.state != "running")
 
 

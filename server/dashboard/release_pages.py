@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, Response
 from common.bundle.archive import write_zip
 from common.bundle.contents import FolderContents, chunks, opened
 from common.bundle.words import attention, not_proven, proven
-from common.errors import BundleError, FedcganError, GateFailedError
+from common.errors import FedcganError, GateFailedError
 from common.web.answers import file_name
 from common.web.application import Form, see_other
 from common.web.headers import DOCUMENT_POLICY
@@ -53,8 +53,7 @@ def add(desk: Desk) -> None:
     @web.get("/releases/{key}/job")
     def job(request: Request, key: str) -> Response:
         found = desk.jobs.get(f"release {key}")
-        content = {"job": found, "run": _finished(desk, key)}
-        answer = web.fragment(request, "release-job.html.j2", **content)
+        answer = web.fragment(request, "release-job.html.j2", job=found, run=_finished(desk, key))
         if found is not None and not found.busy:
             answer.headers["HX-Refresh"] = "true"
         return answer
@@ -147,7 +146,7 @@ def _verified(desk: Desk, path: Path) -> dict[str, Any]:
     signer = None if desk.shown.federation is None else desk.federation.identity.public
     try:
         found = verify(path, signer=signer, complete=False)
-    except (BundleError, FedcganError) as error:
+    except FedcganError as error:
         return {"wrong": error}
     said = {"attention": attention(found), "proven": proven(found), "not_proven": not_proven(found)}
     missing = max(0, found.manifest.signatures - len(found.signed))
