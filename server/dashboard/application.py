@@ -14,6 +14,7 @@ from ..starting import Engine
 from . import plan_pages, release_pages, run_actions, run_pages, site_pages
 from .desk import Desk
 from .places import Shown
+from .roll import Roll
 from .runs import Runs
 
 _HERE = Path(__file__).parent
@@ -42,7 +43,8 @@ def dashboard(shown: Shown, engine: Engine | None, *, read_only: bool, port: int
         port=port,
         static=_HERE / "static",
     )
-    desk = Desk(web, shown, Runs(shown), engine)
+    roll = None if shown.federation is None else Roll(shown.federation)
+    desk = Desk(web, shown, Runs(shown), engine, roll)
     run_pages.add(desk)
     run_actions.add(desk)
     release_pages.add(desk)

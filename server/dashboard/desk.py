@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from common.web.application import Web
 from common.web.playground.pages import address
@@ -13,6 +12,7 @@ from ..starting import Engine
 from .jobs import Jobs
 from .parts import Parts
 from .places import Shown
+from .roll import Roll
 from .runs import Run, Runs
 
 
@@ -24,6 +24,7 @@ class Desk:
     shown: Shown
     runs: Runs
     engine: Engine | None
+    roll: Roll | None = None
     jobs: Jobs = field(default_factory=Jobs)
     _parts: dict[str, Parts] = field(default_factory=dict)
 
@@ -33,6 +34,12 @@ class Desk:
         assert self.shown.federation is not None
         return self.shown.federation
 
+    @property
+    def members(self) -> Roll:
+        """Of the federation."""
+        assert self.roll is not None
+        return self.roll
+
     def parts(self, run: Run) -> Parts:
         """Of a run: one for all who watch it."""
         return self._parts.setdefault(run.key, Parts(self.web, run))
@@ -41,8 +48,3 @@ class Desk:
         """Where its generator can be played with, nothing if it has none."""
         found = next((name for name, one in self.runs.generators().items() if one == run.place.release), None)
         return "" if found is None else address(found)
-
-
-def part_of(text: str) -> str:
-    """As a part of an address."""
-    return quote(text, safe="")

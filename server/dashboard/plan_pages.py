@@ -25,7 +25,7 @@ def add(desk: Desk) -> None:
     web, estimates, drafts = desk.web, Estimates(), Drafts(desk.federation)
 
     def form_page(request: Request, values: dict[str, Any], **said: Any) -> Response:
-        members = [one.name for one in desk.federation.members() if one.state == "admitted"]
+        members = [one.name for one in desk.members.members() if one.state == "admitted"]
         content = {"fields": plan_form.FIELDS, "values": values, "members": members, "error": None, **said}
         content.setdefault("chosen", members)
         content.setdefault("estimate", None)
@@ -50,7 +50,7 @@ def add(desk: Desk) -> None:
 
         @web.get("/plans/new")
         def new(request: Request) -> Response:
-            members = [one for one in desk.federation.members() if one.state == "admitted"]
+            members = [one for one in desk.members.members() if one.state == "admitted"]
             return form_page(request, plan_form.usual(len(members)))
 
     @web.get("/plans/{key}")

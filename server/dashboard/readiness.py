@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from common.errors import FedcganError
 
 from ..federation import FederationFolder
 from ..members import Member
 from ..nodes import Nodes
-from ..run_folder import RunFolder
+from ..run_folder import Status
 from .connections import Known
 from .lights import WORDS
+from .roll import Roll
 from .runs import Run
 from .spans import about, ago, day, until
 
@@ -43,12 +43,12 @@ class Site:
 
 
 def sites(
-    federation: FederationFolder, known: Known, run: Run | None, now: datetime | None = None
+    federation: FederationFolder, roll: Roll, known: Known, run: Run | None, now: datetime | None = None
 ) -> list[Site]:
     """Everybody who was ever invited, by name. Raises FederationError."""
     now = now or datetime.now(UTC)
     nodes = Nodes(federation.folder / "flower" / "nodes.json").all()
-    return [_site(federation, member, known, nodes, run, now) for member in federation.members()]
+    return [_site(roll, member, known, nodes, run, now) for member in roll.members()]
 
 
 def certificate(federation: FederationFolder, now: datetime | None = None) -> Reason:
@@ -66,7 +66,7 @@ def certificate(federation: FederationFolder, now: datetime | None = None) -> Re
 
 
 def _site(
-    federation: FederationFolder,
+    roll: Roll,
     member: Member,
     known: Known,
     nodes: Mapping[str, int],
@@ -78,7 +78,7 @@ def _site(
     if member.state == "invited":
         return _invited(member, now)
     there = _connection(member, known, nodes)
-    tried = _rehearsal(federation.folder / "flower" / "rehearsals" / member.name)
+    tried = _rehearsal(roll.rehearsal(member.name))
     reasons = [there, tried, *_in_run(member.name, run)]
     if member.admitted is not None:
         age = now - member.admitted
@@ -115,13 +115,11 @@ def _connection(member: Member, known: Known, nodes: Mapping[str, int]) -> Reaso
         return Reason("connected")
 
 
-def _rehearsal(folder: Path) -> Reason:
-    if not (folder / "plan.json").is_file():
+def _rehearsal(status: Status | FedcganError | None) -> Reason:
+    if status is None:
         return Reason("not rehearsed yet; that happens when it connects", True)
-    try:
-        status = RunFolder(folder).status
-    except FedcganError as error:
-        return Reason(f"rehearsal: {error.message}", True)
+    if isinstance(status, FedcganError):
+        return Reason(f"rehearsal: {status.message}", True)
     if status.state == "finished":
         return Reason(f"rehearsed {day(status.updated)}: all went well")
     if status.failure is not None:

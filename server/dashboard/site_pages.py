@@ -134,9 +134,9 @@ def _members(desk: Desk, connections: Connections) -> dict[str, Any]:
     sentence = ""
     if run is not None:
         with run.lock:
-            found, sentence = sites(desk.federation, known, run), journey.sentence(run)
+            found, sentence = sites(desk.federation, desk.members, known, run), journey.sentence(run)
     else:
-        found = sites(desk.federation, known, None)
+        found = sites(desk.federation, desk.members, known, None)
     age = "not asked yet" if known.age is None else f"asked {about(known.age)} ago"
     ready = sum(one.word == "ready" for one in found)
     return {

@@ -16,6 +16,7 @@ from server.dashboard import connections, journey
 from server.dashboard.connections import Connections, Known
 from server.dashboard.places import Shown
 from server.dashboard.readiness import certificate, sites
+from server.dashboard.roll import Roll
 from server.dashboard.runs import Runs
 from server.dashboard.site_pages import Kits
 from server.run_folder import RunFolder
@@ -97,11 +98,11 @@ def test_kits_wait_in_memory_and_not_for_ever(monkeypatch):
 
 def test_readiness_says_why(members, monkeypatch):
     made, engine = members
-    unknown = sites(made, Known(None, None, None), None)
+    unknown = sites(made, Roll(made), Known(None, None, None), None)
     assert [one.word for one in unknown] == ["not known"] * 3
     connected(made, engine, NAMES[:2])
     known = Known({1: NOW}, 1.0, None)
-    by_name = {one.name: one for one in sites(made, known, None)}
+    by_name = {one.name: one for one in sites(made, Roll(made), known, None)}
     said = {name: " ".join(reason.text for reason in one.reasons) for name, one in by_name.items()}
     assert by_name["north"].word == "not rehearsed"
     assert "connected since 2026-11-30 08:00 UTC" in said["north"]
