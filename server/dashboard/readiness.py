@@ -82,7 +82,7 @@ def _site(
     reasons = [there, tried, *_in_run(member.name, run)]
     if member.admitted is not None:
         age = now - member.admitted
-        reasons.append(Reason(f"keys made {about(age.total_seconds())} ago", age > _OLD_KEYS))
+        reasons.append(Reason(f"keys admitted {about(age.total_seconds())} ago", age > _OLD_KEYS))
     if known.since is None:
         return Site(member.name, "idle", "not known", reasons)
     if there.warns or tried.failed:

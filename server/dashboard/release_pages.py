@@ -103,7 +103,7 @@ def add(desk: Desk) -> None:
         path = _bundle(desk, run.key, int(number) if number.isdigit() else -1)
         with tempfile.TemporaryDirectory(prefix="fedcgan-") as folder:
             file = Path(folder) / "pasted.signature.json"
-            file.write_text(form.get("signature", "").strip() + "\n", "utf-8")
+            file.write_text(form.get("signature", "").strip(), "utf-8")  # its one form has no end of line
             try:
                 add_signatures(path, [file])
             except FedcganError as error:
