@@ -21,6 +21,7 @@ from .dashboard_cli import dashboard
 from .report_cli import report
 from .run_cli import resume, status, stop, watch
 from .sample_cli import sample
+from .track_cli import app as track_app
 from .verify_cli import verify
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Schemas: the agreed, public description of a table.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.add_typer(track_app, name="track")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
@@ -157,11 +159,12 @@ def _simulate(
     earlier: Path | None = None,
 ) -> None:
     from .progress import shown
+    from .run_folder import simulated as run_folder
     from .simulate import promised
     from .simulate import simulate as run
     from .summary import print_summary
 
-    with shown(promised(settings, schema, earlier), quiet=as_json):
+    with shown(promised(settings, schema, earlier), as_json, run_folder(out)):
         outcome = run(settings, data, schema, out, resume, earlier=earlier)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 
@@ -198,6 +201,24 @@ def schema_show(path: Annotated[Path, typer.Argument(help="TOML file.")], as_jso
     schema = Schema.load(path)
     data = {"schema": schema.model_dump(mode="json"), "hash": schema.hash}
     print_result(data, as_json, lambda: print_schema(schema))
+
+
+@app.command()
+def metrics(
+    folder: Annotated[
+        Path, typer.Argument(help="Of a federation: all its runs. Or OUT of a simulation, or a run's folder.")
+    ] = Path(),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 9464,
+    once: Annotated[bool, typer.Option("--once", help="Print them, and do not serve.")] = False,
+) -> None:
+    """Serve runs to Prometheus at http://127.0.0.1:PORT/metrics. Public facts only."""
+    from .exposed import HOST, Exposed, serve
+
+    exposed = Exposed(folder)
+    if once:
+        typer.echo(exposed.text(), nl=False)
+        return
+    serve(exposed.text, port, lambda taken: typer.echo(f"http://{HOST}:{taken}/metrics"))
 
 
 @app.command()

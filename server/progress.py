@@ -1,108 +1,88 @@
-"""A run as it goes: phase, round, time left, epsilon so far. Plain lines where there is no terminal."""
+"""A command's run as it goes, on standard error: its picture, or plain lines where there is no terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.text import Text
 
-from common.events import RunEvent, Stage, listening
+from common.events import Began, Listener, RunEvent, Stage, listening
+from common.run_view import RunView
+from common.run_words import PHASES
 from common.terminal import messages
 
-PHASES = {
-    "prepare": "split records, calibrate noise",
-    "enrol": "sites check and approve the plan",
-    "keys": "joint key, held by nobody",
-    "count": "one noisy sum of one-way counts",
-    "measure": "one noisy sum of pairs or features",
-    "fit": "generator fitted to released sums",
-    "train": "DP-SGD, encrypted sums",
-    "evaluate": "one noisy sum: how synthetic records do at every site",
-    "release": "synthetic records and report",
-    "bundle": "files of the release, signatures, a first verification",
-}
+from .run_lines import Lines
+from .run_picture import Picture
+from .run_shown import terminal
+from .watching import Watching, found
+
+_A_SECOND = 2
 
 
-@contextmanager
-def shown(target: float, quiet: bool) -> Iterator[None]:
-    """Show the events of the block on standard error."""
+def shown(
+    target: float, quiet: bool, folder: Path | None = None, console: Console = messages
+) -> AbstractContextManager[None]:
+    """Show the events of the block. target: epsilon; folder: of the run, if it is one, and not its release"""
     if quiet:
-        yield
-    elif messages.is_terminal:
-        with _bars(target) as listener, listening(listener):
-            yield
-    else:
-        with listening(_Lines(target)):
-            yield
+        return nullcontext()
+    if not terminal(console):
+        return listening(_lines(target))
+    return _stages(console) if folder is None else _pictured(folder, console)
 
 
-class _Lines:
-    """One line when a phase starts and at every tenth of it."""
+def _lines(target: float) -> Listener:
+    view, lines = RunView(), Lines(target)
 
-    def __init__(self, target: float) -> None:
-        self._target = target
-        self._last: tuple[str, int] | None = None
+    def told(event: RunEvent) -> None:
+        view.take(event)
+        lines.show(view, [event])
 
-    def __call__(self, event: RunEvent) -> None:
-        if not isinstance(event, Stage):
-            return
-        tenth = 10 * event.done // max(1, event.total)
-        if self._last != (event.phase, tenth):
-            self._last = event.phase, tenth
-            messages.print(
-                f"{event.phase:8} {event.done}/{event.total}  "
-                f"epsilon {event.epsilon:.3f} of {self._target:g}  {PHASES[event.phase]}",
-                highlight=False,
-                soft_wrap=True,
-            )
+    return told
 
 
 @contextmanager
-def _bars(target: float) -> Iterator[_Bars]:
-    progress = Progress(
-        SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("[bold]{task.fields[phase]:8}"),
-        BarColumn(bar_width=12),
-        TextColumn("{task.completed:>4}/{task.total}"),
-        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-        TextColumn("eta"),
-        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
-        TextColumn("[cyan]ε {task.fields[epsilon]:.3f}[/]/" + f"{target:g}"),
-        TextColumn("[dim]{task.description}", table_column=Column(no_wrap=True, ratio=1)),
-        console=messages,
-    )
-    with progress:
-        yield _Bars(progress)
+def _stages(console: Console) -> Iterator[None]:
+    """One line that says what is done now."""
+    with console.status("") as status:
+
+        def told(event: RunEvent) -> None:
+            if isinstance(event, Stage):
+                status.update(f"{event.phase} {event.done}/{event.total}  [dim]{PHASES[event.phase]}")
+
+        with listening(told):
+            yield
 
 
-class _Bars:
-    """One bar a phase."""
+@contextmanager
+def _pictured(folder: Path, console: Console) -> Iterator[None]:
+    going = _Going(folder)
+    live = Live(going, console=console, refresh_per_second=_A_SECOND, vertical_overflow="crop")
+    with live, listening(going.told):
+        yield
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, event: RunEvent) -> None:
-        if not isinstance(event, Stage):
-            return
-        if event.phase not in self._tasks:
-            self._finish_earlier()
-            self._tasks[event.phase] = self._progress.add_task(
-                PHASES[event.phase], total=event.total, phase=event.phase, epsilon=event.epsilon
-            )
-        task = self._tasks[event.phase]
-        self._progress.update(task, completed=event.done, total=event.total, epsilon=event.epsilon)
+class _Going:
+    """A run that this process conducts: its log is read whenever it is drawn."""
 
-    def _finish_earlier(self) -> None:
-        for task in self._progress.tasks:
-            self._progress.update(task.id, completed=task.total)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._watching: Watching | None = None
+        self._picture: Picture | None = None
+        self._now = Text("prepare  " + PHASES["prepare"], "dim")
+
+    def told(self, event: RunEvent) -> None:
+        """Once it has begun it can be watched, and not before: an earlier run's log may lie there."""
+        if isinstance(event, Began):
+            self._watching = Watching(found(str(self._folder), Path()))
+            self._picture = Picture(self._watching)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._watching is None or self._picture is None:
+            yield self._now
+        else:
+            self._watching.look()
+            yield self._picture

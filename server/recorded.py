@@ -13,6 +13,8 @@ from common.plan import Plan
 from common.schema import ImageSchema, Schema, TableSchema
 from common.terminal import say
 
+from .run_folder import RunFolder
+
 _recorded: set[Path] = set()
 
 
@@ -48,11 +50,15 @@ def recorded(folder: Path, plan: Plan, schema: Schema) -> Iterator[None]:
 
 @contextmanager
 def with_its_end(folder: Path, plan: Plan, schema: Schema) -> Iterator[None]:
-    """The same, with the run's state: running, and then how it ended."""
+    """The same, with the run's state: running, and then how it ended; and locked, so that a run whose process
+    died is known to be over.
+
+    Raises StorageError if another process runs it.
+    """
     if folder.resolve() in _recorded:
         yield
         return
-    with recorded(folder, plan, schema):
+    with RunFolder(folder).alone(), recorded(folder, plan, schema):
         emit(Turned(state="running"))
         try:
             yield

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.errors import ConfigError, FedcganError, InterruptedRunError, RefusedError
-from common.terminal import messages, output, print_result
+from common.terminal import output, print_result
 
 from .federation_cli import Json, Where, open_federation
 
 if TYPE_CHECKING:
+    from common.events import State
+
     from .federation import FederationFolder
-    from .run_folder import RunFolder, Status
+    from .run_folder import RunFolder
+    from .watching import Show, Watching
 
 Which = Annotated[
     str | None, typer.Argument(help="The beginning of the plan's hash; the latest run if none.")
+]
+Watched = Annotated[
+    str | None,
+    typer.Argument(
+        help="OUT or OUT.run of a simulation, or the beginning of a plan's hash; the latest run if none."
+    ),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
 
@@ -52,11 +60,18 @@ def status(which: Which = None, federation: Where = Path(), as_json: Json = Fals
     print_result(found.model_dump(mode="json"), as_json, lambda: output.print(table(found)))
 
 
-def watch(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
+def watch(
+    which: Watched = None,
+    federation: Where = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line.")] = False,
+) -> None:
     """Follow a run to its end; Ctrl-C ends the watching, not the run."""
-    from .run_folder import RunFolder
+    from .watching import Watching, found
 
-    _follow(RunFolder.find(open_federation(federation), which), False, as_json)
+    run = Watching(found(which, federation))
+    if as_json:
+        raise SystemExit(_streamed(run))
+    _ended(run, _seen(run))
 
 
 def stop(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
@@ -95,47 +110,88 @@ def _begin(folder: FederationFolder, run: RunFolder) -> None:
 
 
 def _follow(run: RunFolder, detach: bool, as_json: bool) -> None:
-    """Show a run until it ends; its own error and exit code are ours."""
+    """Show a run until it ends."""
     if detach:
         facts = {"plan": run.status.plan, "folder": str(run.folder)}
         hint = f"{run.folder}; fedcgan watch {run.status.plan[:12]} shows it"
         print_result(facts, as_json, lambda: output.print(hint, highlight=False, soft_wrap=True))
         return
-    last = _watched(run, as_json)
-    if last.state != "finished":
-        raise _ending(last)
-    release = run.folder / "release"
-    data = {**last.model_dump(mode="json"), "release": str(release)}
+    from .run_shown import unseen
+    from .watching import Watching
 
-    def human() -> None:
-        text = f"{release}: the generator and synthetic records, epsilon {last.epsilon:.3f}"
-        output.print(text, highlight=False, soft_wrap=True)
-        output.print(f"next   fedcgan release {run.folder}", highlight=False, soft_wrap=True)
+    watching = Watching(run)
+    if not as_json:
+        _ended(watching, _seen(watching))
+        return
+    state = _followed(watching, unseen)
+    last = run.status
+    if state != "finished":
+        raise _ending(watching)
+    data = {**last.model_dump(mode="json"), "release": str(run.folder / "release")}
+    print_result(data, True, lambda: None)
 
-    print_result(data, as_json, human)
 
-
-def _watched(run: RunFolder, as_json: bool) -> Status:
-    from .run_table import Shown
-
-    view = Shown(quiet=as_json)
+def _followed(run: Watching, show: Show) -> State:
     try:
-        while True:
-            now = run.status
-            view.show(now)
-            if now.state not in ("waiting", "running"):
-                return now
-            time.sleep(_LOOK)
+        return run.follow(show)
     except KeyboardInterrupt:
-        messages.print("the run goes on; fedcgan watch shows it, fedcgan stop stops it", highlight=False)
-        raise
-    finally:
-        view.close()
+        raise InterruptedRunError(
+            "not watched any more; the run goes on",
+            hint="fedcgan watch shows it" + (", fedcgan stop stops it" if run.run.deployed else ""),
+        ) from None
 
 
-def _ending(status: Status) -> FedcganError:
-    hint = f"fedcgan resume {status.plan[:12]} goes on"
-    if status.failure is not None:
-        failure = status.failure
-        return RefusedError("", failure.code, failure.message, failure.hint or hint)
-    return InterruptedRunError(f"the run is {status.state}", hint=hint)
+def _seen(run: Watching) -> State:
+    """Show it to people until it ends."""
+    from .run_shown import Shown
+
+    with Shown() as shown:
+        return _followed(run, shown)
+
+
+def _streamed(run: Watching) -> int:
+    """Print events until it ends; the exit code. The last event says the rest, so no envelope follows."""
+    import os
+    import sys
+
+    from common.errors import exit_code_of
+
+    from .run_shown import Streamed
+
+    try:
+        state = run.follow(Streamed())
+    except KeyboardInterrupt:
+        return InterruptedRunError.exit_code
+    except BrokenPipeError:  # nobody reads on, and what is left in the buffer must not be written at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if state == "finished":
+        return 0
+    ending = _ending(run)
+    return exit_code_of(ending.refusal_code) if isinstance(ending, RefusedError) else ending.exit_code
+
+
+def _ended(run: Watching, state: State) -> None:
+    """Say what is next; its own error and exit code are ours."""
+    if state != "finished":
+        raise _ending(run)
+    folder = run.run.folder
+    if run.run.deployed:
+        text = f"{folder / 'release'}: the generator and synthetic records, epsilon {run.view.epsilon:.3f}"
+        output.print(text, highlight=False, soft_wrap=True)
+        output.print(f"next   fedcgan release {folder}", highlight=False, soft_wrap=True)
+    elif (folder.with_suffix("") / "report.json").exists():
+        made = f"next   fedcgan sample --from {folder.with_suffix('')}"
+        output.print(made, highlight=False, soft_wrap=True)
+
+
+def _ending(run: Watching) -> FedcganError:
+    """What ended a run that did not finish."""
+    plan = run.plan.hash[:12]
+    hint = (
+        f"fedcgan resume {plan} goes on" if run.run.deployed else "simulate it again with --resume to go on"
+    )
+    ending = run.ending()
+    if ending is not None and ending.code:
+        return RefusedError("", ending.code, ending.message, ending.hint or hint)
+    return InterruptedRunError(f"the run is {run.state}", hint=hint)

@@ -24,7 +24,6 @@ from common.phases import ArrayModel, Model
 from common.plan import Plan
 from common.schema import ArraySchema, Schema, TableSchema
 
-from .adversary import Adversary
 from .checkpoint import Checkpoint
 from .measured import Measured, TableMeasured
 
@@ -69,7 +68,7 @@ def look(step: str, plan: Plan, schema: Schema, state: Checkpoint, measured: Mea
         assert not isinstance(generator, ArrayGenerator)
         table = ReleasedGenerator(schema, plan.model, generator, measured.prior, measured.grouping, facts)
         name = name if _write_rows(table, path, plan.seed) else ""
-    emit(Looked(step=step, samples=name, alarms=found, **_balance(state.adversary)))
+    emit(Looked(step=step, samples=name, alarms=found, **_balance(state)))
 
 
 def _write_rows(generator: ReleasedGenerator, path: Path, seed: int) -> bool:
@@ -92,9 +91,10 @@ def _alarms(generator: ReleasedArrays, seed: int) -> tuple[Alarm, ...]:
     )
 
 
-def _balance(adversary: Adversary | None) -> dict[str, Any]:
+def _balance(state: Checkpoint) -> dict[str, Any]:
     """How well D tells fakes: looks at fakes alone, so it is free."""
-    if adversary is None:
+    adversary = state.adversary
+    if adversary is None or not state.rounds_done:
         return {}
     told, advice = adversary.accuracy, ""
     if told > _TOO_EASY:
@@ -103,4 +103,5 @@ def _balance(adversary: Adversary | None) -> dict[str, Any]:
         )
     elif told < _TOO_HARD:
         advice = "D tells fakes no better than chance: its steps are all noise, or G has caught up"
-    return {"fakes_told": round(told, 4), "generator_steps": adversary.generator_steps, "advice": advice}
+    pace = round(adversary.generator_steps / state.rounds_done, 2)
+    return {"fakes_told": round(told, 4), "generator_steps": pace, "advice": advice}

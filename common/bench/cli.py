@@ -134,6 +134,22 @@ def quality(
 
 
 @app.command()
+def speed(
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Records in a step of D; 64, 256 and 1024 if none is given.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=3)] = 5,
+    release: Annotated[Path | None, typer.Option(help="A release to sample from.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
+) -> None:
+    """Where time goes: a step with DP beside one without, features, fit, sampling, the program's start."""
+    from .speed import measure, print_table
+
+    result = measure(tuple(batch or (64, 256, 1024)), repeats, release)
+    print_result(result, as_json, lambda: print_table(result))
+
+
+@app.command()
 def scale(
     sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
     schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
@@ -162,12 +178,27 @@ def deployment(
     small: Annotated[
         bool, typer.Option("--small/--usual", help="Networks and a fit of seconds, or the usual ones.")
     ] = True,
+    round_trip: Annotated[
+        float | None, typer.Option(min=0, help="Milliseconds between each site and the coordinator.")
+    ] = None,
+    megabits: Annotated[
+        float | None, typer.Option(min=0.1, help="A second, of each site's link, each way.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Seconds and memory of a real federation, all of its processes on this machine."""
     from .deployment import measure, print_table
 
-    result = measure(sites, schedule.value, rows=rows, rounds=rounds, local_steps=local_steps, small=small)
+    result = measure(
+        sites,
+        schedule.value,
+        rows=rows,
+        rounds=rounds,
+        local_steps=local_steps,
+        small=small,
+        round_trip=round_trip,
+        megabits=megabits,
+    )
     print_result(result, as_json, lambda: print_table(result))
 
 

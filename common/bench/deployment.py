@@ -36,16 +36,20 @@ def measure(
     rounds: int | None = None,
     local_steps: int | None = None,
     small: bool = True,
+    round_trip: float | None = None,
+    megabits: float | None = None,
 ) -> dict[str, Any]:
     """Figures of one run from its first command to its release. Raises LoopbackError if it fails.
 
+    round_trip: milliseconds between every site and the coordinator; megabits: a second, of every site's link
     rows: of each site; rounds, local_steps: of the schedule, few if not given; small: networks and a fit of
     seconds, not those that plans have if they say nothing
     """
     with tempfile.TemporaryDirectory(prefix="fedcgan-deployment-") as name:
         folder = Path(name)
         load, began = os.getloadavg()[0], time.time()
-        with Loopback(folder, sites, rows=rows) as federation:
+        seconds = None if round_trip is None else round_trip / 1000
+        with Loopback(folder, sites, rows=rows, round_trip=seconds, megabits=megabits) as federation:
             joined = time.time()
             path, plan_hash = federation.plan(small=small, **_training(schedule, rounds, local_steps))
             _until_connected(federation)
@@ -69,6 +73,8 @@ def measure(
             "sites": sites,
             "schedule": schedule,
             "rows": rows,
+            "round_trip_ms": round_trip,
+            "megabits": megabits,
             "local_steps": getattr(plan.train, "local_steps", None),
             "sums": len(plan.steps),
             "seconds": {

@@ -23,6 +23,7 @@ from ..errors import FedcganError
 from ..launch import command
 from ..processes import children, command_line
 from ..schema import TableSchema
+from .slow_network import SlowNetwork
 
 SCHEMA = TableSchema(
     name="loopback",
@@ -49,6 +50,7 @@ class Loopback:
 
     folder: an empty one; rehearse: with every site that comes online; courier_user: another user, for root;
     absent: sites that are not started by ``with``; rows: made-up ones of a site, two a patient
+    round_trip, megabits: of every site's link to the coordinator, see ``SlowNetwork``; not slowed if None
     The edge is nginx, or none where there is no nginx.
     """
 
@@ -61,6 +63,8 @@ class Loopback:
         courier_user: str | None = None,
         absent: tuple[str, ...] = (),
         rows: int = _RECORDS,
+        round_trip: float | None = None,
+        megabits: float | None = None,
     ) -> None:
         self.folder = folder
         self._rows = rows
@@ -70,6 +74,9 @@ class Loopback:
         self._rehearse = rehearse
         self._absent = absent
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._port, self._link_port = _free_ports(2)
+        slow = round_trip is not None or megabits is not None
+        self._network = SlowNetwork(self._port, round_trip or 0.0, megabits) if slow else None
 
     def __enter__(self) -> Self:
         try:
@@ -88,6 +95,8 @@ class Loopback:
     ) -> None:
         for name in list(self._running):
             self.end(name)
+        if self._network is not None:
+            self._network.stop()
 
     def ask(self, *arguments: str, patience: float = _PATIENCE) -> dict[str, Any]:
         """One command with ``--json``: its data. Raises LoopbackError with what it said."""
@@ -204,10 +213,11 @@ class Loopback:
         schema = self.folder / "schema.toml"
         schema.write_text(SCHEMA.to_toml(), "utf-8")
         edge = "nginx" if shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") else "none"
-        port, link = _free_ports(2)
         made = ["federation", "init", str(self.federation), "--name", "loopback", "--schema", str(schema)]
-        made += ["--address", f"localhost:{port}", "--edge", edge]
-        self.ask(*made, *(["--link-port", str(link)] if edge == "nginx" else []))
+        made += ["--address", f"localhost:{self._port}", "--edge", edge]
+        self.ask(*made, *(["--link-port", str(self._link_port)] if edge == "nginx" else []))
+        if self._network is not None:
+            self._network.start()
         for number, name in enumerate(self.names):
             records = self.folder / f"{name}.parquet"
             made_up(number, self._rows).to_parquet(records)
@@ -217,6 +227,13 @@ class Loopback:
             user = ["--courier-user", self._courier_user] if self._courier_user else []
             self.ask(*joined, "--epsilon-cap", "1000", "--delta", "1e-5", *user)
             self.of("federation", "admit", f"{name}.reply.json")
+            if self._network is not None:
+                self._lead_astray(self.folder / name, self._network.port)
+
+    def _lead_astray(self, site: Path, port: int) -> None:
+        """Have a site connect to another port of this machine, where a relay is."""
+        path = site / "membership.json"
+        path.write_text(path.read_text("utf-8").replace(f"localhost:{self._port}", f"localhost:{port}"))
 
 
 def made_up(seed: int, rows: int = _RECORDS) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def made_up_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
 
 
 def _judge(plan: Plan, schema: Schema) -> StepState:
-    grouping = _grouping(schema) if isinstance(schema, TableSchema) else None
+    grouping = some_grouping(schema) if isinstance(schema, TableSchema) else None
     return StepState(grouping=grouping, entered=to_vector(family_of(schema, plan).entered))
 
 
@@ -49,7 +49,7 @@ def _array_states(plan: Plan, schema: Schema) -> dict[str, bytes]:
 
 
 def _table_states(plan: Plan, schema: TableSchema) -> dict[str, bytes]:
-    layout, phi, grouping = Layout.of(schema), pairs(schema, plan), _grouping(schema)
+    layout, phi, grouping = Layout.of(schema), pairs(schema, plan), some_grouping(schema)
     states = {COUNT_STEP: b"", MEASURE_STEP: MeasureState(grouping=grouping).to_bytes()}
     pair = Pair.new(layout, plan.model, plan.seed)
     combinations = int(np.prod(layout.conditions))
@@ -69,7 +69,8 @@ def _table_states(plan: Plan, schema: TableSchema) -> dict[str, bytes]:
     return states
 
 
-def _grouping(schema: TableSchema) -> Grouping:
+def some_grouping(schema: TableSchema) -> Grouping:
+    """That of a table in which every code occurs as often."""
     counts = [np.ones(size) for size in schema.sizes]
     return Grouping.from_counts(counts, np.ones(len(counts)), 1.0, schema)
 
@@ -81,7 +82,7 @@ def fit_steps(plan: Plan, schema: Schema, steps: int) -> Callable[[], object]:
     if isinstance(schema, TableSchema):
         phi, moments = pairs(schema, plan), import_module("server.moments")
         ones = np.ones(sum(schema.sizes))
-        singles = moments.one_way(ones, 1.0, _grouping(schema), schema, phi)
+        singles = moments.one_way(ones, 1.0, some_grouping(schema), schema, phi)
         estimated = moments.estimate(np.ones(phi.count), phi, 1.0, singles)
         fit = import_module("server.fit").fit
         return lambda: fit(generator, estimated, phi, short, 0.0)

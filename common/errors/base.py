@@ -60,7 +60,7 @@ class ImpossibleConditionError(ConfigError):
 
 
 class MissingPackageError(ConfigError):
-    """A format whose optional package is not installed."""
+    """A format or a tracker whose optional package is not installed."""
 
     code = "missing-package"
 

@@ -150,6 +150,13 @@ def test_the_playground_by_keyboard_alone(browser, running):  # noqa: F811
         page.keyboard.press("Enter")
         page.wait_for_function("before => document.querySelector('tbody').innerText !== before", arg=before)
         assert page.get_by_label("Seed").input_value() != "0"
+        drawn = page.locator("tbody").inner_text()
+        assert "is%3Adiagnosis=%3Dmild" in page.url
+        page.reload()  # what was asked is in the address
+        assert page.locator("tbody").inner_text() == drawn
+        page.goto(address)
+        page.go_back()
+        assert page.locator("tbody").inner_text() == drawn
         window.tab_to("Download")
         with page.expect_download() as started:
             page.keyboard.press("Enter")

@@ -1,5 +1,5 @@
 """Conditions in, synthetic records out: at once, from a released ``generator.onnx``."""
 
-from .pages import add
+from .pages import add, address
 
-__all__ = ["add"]
+__all__ = ["add", "address"]

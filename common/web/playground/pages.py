@@ -45,7 +45,9 @@ def add(web: Web, find: Find) -> None:
         drawn = _drawn(found, release, request.query_params)
         status = 400 if drawn["error"] else 200
         if is_htmx(request):
-            return web.fragment(request, "playground-drawn.html.j2", status, part=True, **drawn)
+            answer = web.fragment(request, "playground-drawn.html.j2", status, part=True, **drawn)
+            answer.headers["HX-Replace-Url"] = _address_of(request.query_params, drawn["seed"])
+            return answer
         conditions, others = controls(found, request.query_params)
         facts: dict[str, Any] = {"facts": found.facts, "conditions": conditions, "others": others}
         facts |= {
@@ -64,6 +66,12 @@ def add(web: Web, find: Find) -> None:
         name = f"{file_name(release)}-synthetic-{asked.seed}"
         content, name, media_type = file(found, draw(found, asked), form, name)
         return download(content, name, media_type)
+
+
+def _address_of(query: QueryParams, seed: str) -> str:
+    """Of the same records, to be kept or sent."""
+    same = [(key, value) for key, value in query.multi_items() if value and key not in ("seed", "again")]
+    return f"{PATH}?{urlencode([*same, ('seed', seed)])}"
 
 
 def _drawn(found: Generator, release: str, query: QueryParams) -> dict[str, Any]:

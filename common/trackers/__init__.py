@@ -1,0 +1,1 @@
+"""A run's events where people already look: Prometheus, TensorBoard, MLflow."""
