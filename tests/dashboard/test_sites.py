@@ -186,15 +186,16 @@ def test_a_run_is_started_stopped_and_goes_on(inside, members, tmp_path, monkeyp
     assert folder.conditions.answer_seconds == 300
     assert folder.conditions.approval_seconds == 72 * 3600
     wait_for(inside, run, "0 of 3 have said yes")
-    assert "Stop</button>" in inside.get(run).text
+    wait_for(inside, run, "Stop</button>")
     assert inside.act(f"{where}/start", sure="yes").status_code == 400  # it was started
     assert inside.act(f"{run}/stop").status_code == 303
     wait_for(inside, run, "The run was stopped")
+    wait_for(inside, run, "Go on</button>")
     engine.join()
     engine.fails = "SuperLink does not answer"
     assert inside.act(f"{run}/resume").status_code == 303
     wait_for(inside, run, "SuperLink does not answer")
-    assert "Go on</button>" in inside.get(run).text
+    wait_for(inside, run, "Go on</button>")
     engine.fails = None
     approve(tmp_path, NAMES, folder.plan.hash)
     assert inside.act(f"{run}/resume").status_code == 303
