@@ -103,12 +103,18 @@ class JoinReply(BaseModel):
                 raw = file.read(REPLY_LIMIT + 1)
         except OSError as error:
             raise JoinError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+        return cls.parsed(raw, str(path))
+
+    @classmethod
+    def parsed(cls, raw: bytes, named: str) -> Self:
+        """The reply whose file has this content. named: it, in messages. Raises JoinError."""
+        hint = "ask the site to send the file NAME.reply.json again"
         if len(raw) > REPLY_LIMIT:
-            raise JoinError(f"{path} has more than {REPLY_LIMIT} bytes", hint=hint)
+            raise JoinError(f"{named} has more than {REPLY_LIMIT} bytes", hint=hint)
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:
-            raise JoinError(f"{path} is not a site's reply: {first_problem(error)}", hint=hint) from error
+            raise JoinError(f"{named} is not a site's reply: {first_problem(error)}", hint=hint) from error
 
 
 def _canonical(said: dict[str, object]) -> bytes:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from common.errors import ConfigError
 from common.terminal import guarded, output, print_result
 
+from .dashboard_cli import dashboard
 from .report_cli import report
 from .run_cli import resume, status, stop, watch
 from .sample_cli import sample
@@ -135,7 +136,8 @@ def run(
             "--out, --engine, --preset, --prepare-only, --continue and --resume are for simulations",
             hint="a run of a federation goes on with: fedcgan resume",
         )
-    from .run_cli import run_plan, seconds
+    from .run_cli import run_plan
+    from .starting import seconds
 
     times = (seconds(answer_within), seconds(approve_within), seconds(return_within))
     run_plan(file, federation, detach, as_json, *times)
@@ -229,7 +231,7 @@ def version(as_json: Json = False) -> None:
     print_result(found, as_json, lambda: typer.echo(lines))
 
 
-for command in (sample, status, watch, stop, resume, report, verify):
+for command in (sample, dashboard, status, watch, stop, resume, report, verify):
     app.command()(command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +31,6 @@ Watched = Annotated[
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
 
 _LOOK = 0.5  # seconds between two looks at a run
-_START = 180.0  # seconds in which a ServerApp must have begun
 
 
 def run_plan(
@@ -41,22 +39,15 @@ def run_plan(
     """Run a plan in its federation, and watch it to its end."""
     from common.plan import Plan
 
-    from .run_folder import Conditions, RunFolder
+    from .run_folder import RunFolder
+    from .starting import Times, make_run
 
     folder = open_federation(federation)
     try:
         plan = Plan.from_json(path.read_bytes().strip())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    _check(folder, plan.schema_hash, plan.federation.coordinator.identity)
-    names = plan.federation.names
-    conditions = Conditions.of(folder, names, answer=answer, approval=approval, away=away)
-    if missing := [name for name in names if name not in conditions.nodes]:
-        raise ConfigError(
-            f"{', '.join(missing)}: not a member any more, and the keys need all of the roster",
-            hint="make a plan without them: fedcgan plan new --site ...",
-        )
-    _begin(folder, RunFolder.make(folder, plan, conditions))
+    _begin(folder, make_run(folder, plan, Times(answer, approval, away)))
     _follow(RunFolder.find(folder, plan.hash), detach, as_json)
 
 
@@ -85,23 +76,13 @@ def watch(
 
 def stop(which: Which = None, federation: Where = Path(), as_json: Json = False) -> None:
     """Stop a run; what was finished is kept."""
-    from common.event_log import run_log
-    from common.events import Turned
-
     from .run_folder import RunFolder
+    from .starting import stop as end
     from .superlink import SuperLink
 
     folder = open_federation(federation)
     run = RunFolder.find(folder, which)
-    if run.is_conducted() and (number := run.flower_run) is not None:
-        SuperLink(folder).stop_run(number)
-        deadline = time.monotonic() + _START
-        while run.is_conducted() and time.monotonic() < deadline:
-            time.sleep(_LOOK)
-    now = run.status
-    if now.state != "finished":
-        run.write(now.model_copy(update={"state": "stopped", "eta_seconds": None}))
-        run_log(run.folder).append(Turned(state="stopped"))
+    now = end(run, SuperLink(folder))
     hint = f"fedcgan resume {now.plan[:12]} goes on"
     print_result({"plan": now.plan, "state": run.status.state}, as_json, lambda: output.print(hint))
 
@@ -110,58 +91,22 @@ def resume(
     which: Which = None, federation: Where = Path(), detach: Detach = False, as_json: Json = False
 ) -> None:
     """Go on with a run that was stopped or interrupted, or that failed; nothing is done twice."""
-    from .run_folder import Conditions, RunFolder
+    from .run_folder import RunFolder
+    from .starting import renew
 
     folder = open_federation(federation)
     run = RunFolder.find(folder, which)
-    if run.status.state == "finished":
-        raise ConfigError(f"the run is finished: {run.folder / 'release'}")
-    before = run.conditions
-    run.keep(
-        Conditions.of(
-            folder,
-            run.plan.federation.names,
-            answer=before.answer_seconds,
-            approval=before.approval_seconds,
-            away=before.return_seconds,
-        )
-    )
+    renew(folder, run)
     if not run.is_conducted():
         _begin(folder, run)
     _follow(run, detach, as_json)
 
 
-def _check(folder: FederationFolder, schema_hash: str, identity: str) -> None:
-    if identity != folder.identity.public:
-        raise ConfigError("the plan is of another coordinator", hint="fedcgan plan new makes one of ours")
-    if schema_hash != folder.schema.hash:
-        raise ConfigError("the plan is for another schema than the federation's")
-
-
 def _begin(folder: FederationFolder, run: RunFolder) -> None:
-    """Start a ServerApp and wait until it conducts the run. Raises SuperLinkError, StorageError."""
-    from common.errors import SuperLinkError
-
-    from .run_folder import first_status
+    from .starting import begin
     from .superlink import SuperLink
 
-    before = run.status
-    fresh = first_status(run.plan).model_copy(update={"started": before.started, "sites": before.sites})
-    run.write(fresh)
-    try:
-        number = SuperLink(folder).start_run(run.folder)
-    except SuperLinkError:
-        run.write(before)
-        raise
-    deadline = time.monotonic() + _START
-    while not run.is_conducted() and run.status.phase == "":
-        if time.monotonic() > deadline:
-            run.write(before)
-            raise SuperLinkError(
-                "the run did not start", hint=f"its log: flwr log {number}; {folder.folder}/flower"
-            )
-        time.sleep(_LOOK)
-    run.number(number)
+    begin(run, SuperLink(folder), folder.folder / "flower")
 
 
 def _follow(run: RunFolder, detach: bool, as_json: bool) -> None:
@@ -250,15 +195,3 @@ def _ending(run: Watching) -> FedcganError:
     if ending is not None and ending.code:
         return RefusedError("", ending.code, ending.message, ending.hint or hint)
     return InterruptedRunError(f"the run is {run.state}", hint=hint)
-
-
-def seconds(text: str) -> float:
-    """``90``, ``30m``, ``72h`` in seconds. Raises ConfigError."""
-    scale = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(text[-1:])
-    try:
-        found = float(text[:-1]) * scale if scale else float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < 1e8:
-        raise ConfigError(f"{text!r} is not a time", hint="e.g. 90, 30m, 72h")
-    return found
