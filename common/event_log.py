@@ -66,7 +66,7 @@ class EventLog(Generic[_Event]):
             with self._locked():
                 paths = self._files()[file:]
                 raws = [_from(path, offset if i == 0 else 0) for i, path in enumerate(paths)]
-        except FileNotFoundError:
+        except FileNotFoundError:  # no folder yet
             return [], after
         except OSError as error:
             raise StorageError(f"{self._current} cannot be read: {error.strerror}") from error
@@ -122,9 +122,12 @@ def site_log(folder: Path) -> EventLog[SiteEvent]:
 
 
 def _from(path: Path, offset: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read()
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read()
+    except FileNotFoundError:  # a full one that somebody needed the space of
+        return b""
 
 
 def _private(path: str, flags: int) -> int:
