@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import tempfile
@@ -15,13 +16,25 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigError
 from .application import Web
 from .door import link
+from .neighbours import is_other_user
 
 HOST = "127.0.0.1"
 _PATIENCE = 3  # seconds for answers under way when the program ends
+
+
+class _Connection(H11Protocol):
+    """HTTP by h11, which bounds what comes before the body; not with other users of this machine."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Before anything is read."""
+        super().connection_made(transport)
+        if is_other_user(transport.get_extra_info("peername"), transport.get_extra_info("sockname")):
+            transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -32,9 +45,9 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 web.app,
                 access_log=False,  # its lines would hold tokens
-                http="h11",  # which bounds what comes before the body
+                http=_Connection,
                 lifespan="off",
-                log_level="warning",
+                log_level="error",  # anybody on this machine can make it warn
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=_PATIENCE,
