@@ -1,6 +1,7 @@
 """``events.jsonl`` in a run's or a site's folder: one event a line, for whoever watches.
 
-events-1.jsonl, events-2.jsonl, … are full, events.jsonl is written to. Nothing rests on the log: what was
+events-1.jsonl, events-2.jsonl, … are full, events.jsonl is written to. Full ones may be removed, but for the
+newest, whose number says how many there were. Nothing rests on the log: what was
 spent is in the ledger, what left in the outbox, how far a run is in its checkpoint. So a line is not forced
 to the disk, and one that cannot be read is left out and counted.
 """
@@ -126,7 +127,7 @@ def _from(path: Path, offset: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(offset)
             return file.read()
-    except FileNotFoundError:  # a full one that somebody needed the space of
+    except FileNotFoundError:  # removed
         return b""
 
 

@@ -16,12 +16,27 @@ Address = tuple[str, int]
 _TABLES = {Path("/proc/self/net/tcp"): False, Path("/proc/self/net/tcp6"): True}
 """And whether IPv4 is written there as mapped into IPv6, which some programs use."""
 
-_ROOT = 0
+_LOGIN = Path("/proc/self/loginuid")
+_ROOT, _NOBODY = 0, 2**32 - 1
 
 
-def is_other_user(theirs: Address, ours: Address) -> bool:
-    """Whether another user than ours and root opened a connection. theirs, ours: its ends, IPv4 and port"""
-    return owner(theirs, ours) not in (None, _ROOT, os.geteuid())
+def stranger(theirs: Address, ours: Address) -> int | None:
+    """User id of whoever opened a connection, if it is another than runs this. theirs, ours: IPv4 and port
+
+    None for root, who can read our memory anyway, and for who logged in and became this user (su, sudo).
+    """
+    found = owner(theirs, ours)
+    return found if found not in (None, _ROOT, os.geteuid(), _logged_in()) else None
+
+
+def _logged_in() -> int:
+    """By the kernel, or by sudo where the kernel does not keep it."""
+    try:
+        found = int(_LOGIN.read_text("ascii"))
+    except (OSError, ValueError):
+        found = _NOBODY
+    said = os.environ.get("SUDO_UID", "")
+    return int(said) if found == _NOBODY and said.isdecimal() else found
 
 
 def owner(theirs: Address, ours: Address) -> int | None:

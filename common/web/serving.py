@@ -11,6 +11,7 @@ import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from html import escape
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ..errors import ConfigError
 from .application import Web
 from .door import link
-from .neighbours import is_other_user
+from .neighbours import stranger
 
 HOST = "127.0.0.1"
 _PATIENCE = 3  # seconds for answers under way when the program ends
@@ -33,8 +34,17 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Before anything is read."""
         super().connection_made(transport)
-        if is_other_user(transport.get_extra_info("peername"), transport.get_extra_info("sockname")):
+        theirs, ours = (transport.get_extra_info(f"{end}name") for end in ("peer", "sock"))
+        user = stranger(theirs, ours) if theirs and ours else None  # no end: gone already
+        if user is not None:
             transport.abort()
+            _tell_of(user)
+
+
+@cache
+def _tell_of(user: int) -> None:
+    """Once for each, since they can come as often as they like."""
+    sys.stderr.write(f"Closed a connection of another user of this machine (user id {user}).\n")
 
 
 class _Server(uvicorn.Server):

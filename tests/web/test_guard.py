@@ -1,5 +1,6 @@
 """Who is turned away: beside every refusal the same request passes with what was missing."""
 
+import contextlib
 import os
 import re
 import socket
@@ -149,16 +150,27 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whos
 
 
 @LINUX
-def test_another_user_of_this_machine_gets_no_answer(inside, monkeypatch):
+def test_another_user_of_this_machine_gets_no_answer(inside, monkeypatch, tmp_path, capfd):
     """Not even with the cookie, which a browser gives to every port of 127.0.0.1."""
     monkeypatch.setattr(neighbours.os, "geteuid", lambda: os.getuid() + 1)
     monkeypatch.setattr(neighbours, "_ROOT", -1)
+    monkeypatch.setattr(neighbours, "_LOGIN", tmp_path / "loginuid")
+    monkeypatch.delenv("SUDO_UID", raising=False)
     for headers in (
         {},
         {"Cookie": f"{cookie_of(inside.web.port)}={inside.cookies[cookie_of(inside.web.port)]}"},
     ):
         with pytest.raises(httpx.TransportError):
             httpx.get(inside.origin, headers=headers)
+    said = f"another user of this machine (user id {os.getuid()})"
+    assert capfd.readouterr().err.count(said) == 1  # not every time
+    (tmp_path / "loginuid").write_text(str(os.getuid()))  # became the one who runs it
+    assert httpx.get(inside.origin).status_code == 401
+    for login, sudo, shown in (("4294967295", os.getuid(), True), (os.getuid() + 2, os.getuid(), False)):
+        (tmp_path / "loginuid").write_text(str(login))
+        monkeypatch.setenv("SUDO_UID", str(sudo))
+        with contextlib.nullcontext() if shown else pytest.raises(httpx.TransportError):
+            assert httpx.get(inside.origin).status_code == 401
     monkeypatch.undo()
     assert httpx.get(inside.origin).status_code == 401
     assert inside.get("/").status_code == 200
