@@ -1,6 +1,7 @@
 """``events.jsonl`` in a run's or a site's folder: one event a line, for whoever watches.
 
-events-1.jsonl, events-2.jsonl, … are full, events.jsonl is written to. Nothing rests on the log: what was
+events-1.jsonl, events-2.jsonl, … are full, events.jsonl is written to. Full ones may be removed, but for the
+newest, whose number says how many there were. Nothing rests on the log: what was
 spent is in the ledger, what left in the outbox, how far a run is in its checkpoint. So a line is not forced
 to the disk, and one that cannot be read is left out and counted.
 """
@@ -66,7 +67,7 @@ class EventLog(Generic[_Event]):
             with self._locked():
                 paths = self._files()[file:]
                 raws = [_from(path, offset if i == 0 else 0) for i, path in enumerate(paths)]
-        except FileNotFoundError:
+        except FileNotFoundError:  # no folder yet
             return [], after
         except OSError as error:
             raise StorageError(f"{self._current} cannot be read: {error.strerror}") from error
@@ -122,9 +123,12 @@ def site_log(folder: Path) -> EventLog[SiteEvent]:
 
 
 def _from(path: Path, offset: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read()
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read()
+    except FileNotFoundError:  # removed
+        return b""
 
 
 def _private(path: str, flags: int) -> int:

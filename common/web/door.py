@@ -10,7 +10,6 @@ from starlette.responses import Response
 from .answers import see_other
 from .guard import ENTER, cookie_of
 from .refusals import RefusalError
-from .sessions import HOURS
 
 if TYPE_CHECKING:
     from .application import Web
@@ -26,6 +25,9 @@ def add_door(web: Web) -> None:
     cookie = cookie_of(web.port)
 
     def enter(request: Request) -> Response:
+        if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
+            early = RefusalError(503, "prefetch", "This link is not opened ahead of time.", "open the link")
+            return web.refusal(request, early)
         found = web.sessions.enter(request.query_params.get("token", ""))
         if found is None:
             hint = (
@@ -38,7 +40,8 @@ def add_door(web: Web) -> None:
         if request.headers.get("sec-fetch-site") == "cross-site":
             # A Strict cookie does not follow a redirect that another site began; from a page of ours it does.
             answer = web.page(request, "entered.html.j2")
-        answer.set_cookie(cookie, found[0], max_age=HOURS * 3600, path="/", httponly=True, samesite="strict")
+        # without an age, so that a browser that is closed forgets it
+        answer.set_cookie(cookie, found[0], path="/", httponly=True, samesite="strict")
         return answer
 
     def leave(request: Request) -> Response:

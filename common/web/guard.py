@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,10 +67,12 @@ class Guard:
             await self._app(scope, receive, protected)
         except RefusalError as refused:
             await self._refusal(request, refused)(scope, receive, protected)
+        except ClientDisconnect:
+            return  # nobody waits for an answer
         except Exception:
-            _LOG.exception("%s %s", request.method, request.url.path)  # no query: it can hold a token
             if started:
                 raise
+            _LOG.exception("%s %r", request.method, scope["path"])  # no query: it can hold a token
             fault = RefusalError(
                 500, "internal", "This page failed.", "a fault of ours: what went wrong is in the terminal"
             )
@@ -85,7 +87,8 @@ class Guard:
                 "This address is not the dashboard's.",
                 "open the link that the terminal shows; through a tunnel, use the same port at both ends",
             )
-        path, safe = request.url.path, request.method in _SAFE
+        # what routes see; request.url.path ends at a quoted "?" and leaves out a quoted line feed
+        path, safe = request.scope["path"], request.method in _SAFE
         if safe and (path == ENTER or path.startswith(STATIC)):
             return
         session = self._sessions.find(request.cookies.get(self._cookie, ""))
@@ -104,9 +107,11 @@ class Guard:
             request.state.form = await self._signed_form(request, session)
 
     def _check_reader(self, request: Request) -> None:
-        """Another page may lead here; it may not load from here, nor may another port of ours."""
+        """Another page may lead here; it may not load from here or frame it, nor may another port of ours."""
         fetched = request.headers.get("sec-fetch-site", "none")
-        if fetched not in ("none", "same-origin") and request.headers.get("sec-fetch-mode") != "navigate":
+        leads = request.headers.get("sec-fetch-mode") == "navigate"
+        framed = request.headers.get("sec-fetch-dest", "document") != "document"
+        if fetched not in ("none", "same-origin") and (framed or not leads):
             raise RefusalError(403, "origin", "Another page asked for this.", "open the dashboard itself")
 
     def _check_origin(self, request: Request) -> None:

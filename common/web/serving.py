@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import tempfile
@@ -10,18 +11,40 @@ import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from html import escape
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigError
 from .application import Web
 from .door import link
+from .neighbours import stranger
 
 HOST = "127.0.0.1"
 _PATIENCE = 3  # seconds for answers under way when the program ends
+
+
+class _Connection(H11Protocol):
+    """HTTP by h11, which bounds what comes before the body; not with other users of this machine."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Before anything is read."""
+        super().connection_made(transport)
+        theirs, ours = (transport.get_extra_info(f"{end}name") for end in ("peer", "sock"))
+        user = stranger(theirs, ours) if theirs and ours else None  # no end: gone already
+        if user is not None:
+            transport.abort()
+            _tell_of(user)
+
+
+@cache
+def _tell_of(user: int) -> None:
+    """Once for each, since they can come as often as they like."""
+    sys.stderr.write(f"Closed a connection of another user of this machine (user id {user}).\n")
 
 
 class _Server(uvicorn.Server):
@@ -32,9 +55,9 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 web.app,
                 access_log=False,  # its lines would hold tokens
-                http="h11",  # which bounds what comes before the body
+                http=_Connection,
                 lifespan="off",
-                log_level="warning",
+                log_level="error",  # anybody on this machine can make it warn
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=_PATIENCE,

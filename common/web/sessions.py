@@ -27,12 +27,16 @@ def same(one: str, other: str) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A browser that came in. csrf: what every form of its pages carries; ends: by ``clock``, in seconds"""
+    """A browser that came in. csrf: what every form of its pages carries; ends: by ``clock``, in seconds
+
+    live: its open connections of ``live.events``, oldest first
+    """
 
     csrf: str = field(repr=False)
     ends: float
     clock: Callable[[], float]
     left: bool = False
+    live: list[object] = field(default_factory=list, repr=False)
 
     @property
     def alive(self) -> bool:

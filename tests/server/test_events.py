@@ -138,6 +138,21 @@ def test_a_log_is_followed_across_full_files_and_half_lines(tmp_path, monkeypatc
     assert [event.step for event in log.read()[0]] == [event.step for event in seen]
 
 
+def test_a_log_is_read_though_a_full_file_of_it_was_removed(tmp_path, monkeypatch):
+    """On a full disk, say: what is left is there, and so is what comes."""
+    monkeypatch.setattr(event_log, "FULL", 400)
+    log = site_log(tmp_path)
+    for number in range(20):
+        log.append(Declined(plan="", step=f"step-{number}", code="x"))
+    events, position = log.read()
+    gone = len((tmp_path / "events-1.jsonl").read_bytes().splitlines())
+    (tmp_path / "events-1.jsonl").unlink()
+    left, again = log.read()
+    assert (left, again) == (events[gone:], position)
+    log.append(Declined(plan="", step="step-20", code="x"))
+    assert [event.step for event in log.read(position)[0]] == ["step-20"]
+
+
 def test_a_line_of_a_newer_version_is_left_out_and_counted(tmp_path):
     note(tmp_path, Declined(plan="", step="one", code="x"))
     with open(tmp_path / "events.jsonl", "ab") as file:

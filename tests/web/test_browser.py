@@ -1,5 +1,6 @@
 """In a real browser: nothing breaks the strict policy, the keyboard does everything, and it fits a phone."""
 
+import itertools
 import re
 
 import pytest
@@ -76,6 +77,19 @@ def test_a_page_follows_what_happens(browser, running):  # noqa: F811
         window.page.get_by_text("Round 1 ended.").wait_for()
         assert window.page.get_by_text("Nothing yet.").count() == 0
         window.check("live", axe=False)
+
+
+def test_a_page_loads_beside_many_that_are_live(browser, running):  # noqa: F811
+    """Browsers open six connections to one address; each of these pages holds one."""
+    web, address = running
+    web.app.state.news = itertools.repeat({"news": "<p>Live.</p>"})
+    with Window(browser) as window:
+        window.enter(web)
+        window.page.get_by_text("Live.").wait_for()
+        for _ in range(7):
+            page = window.context.new_page()
+            page.goto(address)
+            page.get_by_text("Live.").wait_for()
 
 
 @pytest.mark.parametrize("javascript", [True, False])

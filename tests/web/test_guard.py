@@ -1,12 +1,16 @@
 """Who is turned away: beside every refusal the same request passes with what was missing."""
 
+import contextlib
+import os
 import re
 import socket
+import subprocess
+import sys
 
 import httpx
 import pytest
 
-from common.web import sessions
+from common.web import neighbours, sessions
 from common.web.forms import MOST_BYTES
 from common.web.guard import cookie_of
 from common.web.headers import POLICY
@@ -45,7 +49,7 @@ def test_a_link_opens_one_browser_once(running):
         said = answer.headers["set-cookie"]
         assert said.startswith(cookie_of(web.port) + "=")
         assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(said.split("; "))
-        assert "Domain" not in said
+        assert not {"Domain", "Max-Age", "expires"} & {part.split("=")[0] for part in said.split("; ")}
         assert client.get("/").status_code == 200
         assert other.get("/enter", params={"token": token}).status_code == 403
         assert other.get("/").status_code == 401
@@ -66,6 +70,24 @@ def test_nothing_is_shown_without_a_session(running, path):
     assert "terminal" in answer.text
     assert "csrf" not in answer.text
     assert "/runs" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/enter%3Fx", "/%0Aenter", "/enter%23", "/static%0A/look.css", "/%09static/x"]
+)
+def test_a_quoted_path_is_not_the_door(running, path):
+    """What routes see counts, not what is left of it as a URL."""
+    assert httpx.get(running[1] + path).status_code == 401
+
+
+@pytest.mark.parametrize("header", [{"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}], ids=str)
+def test_a_link_is_not_used_ahead_of_time(running, header):
+    web, address = running
+    params = {"token": web.sessions.token}
+    early = httpx.get(address + "/enter", params=params, headers=header)
+    assert (early.status_code, code(early)) == (503, "prefetch")
+    assert "set-cookie" not in early.headers
+    assert httpx.get(address + "/enter", params=params).status_code == 303
 
 
 def test_sessions_end_by_themselves_and_by_hand(inside):
@@ -111,6 +133,58 @@ def test_it_has_two_names_and_each_its_own_origin(running):
             ).status_code
             == 403
         )
+
+
+_ASK = """
+import os, socket, sys
+os.setuid(int(sys.argv[4]))
+asked = socket.socket(getattr(socket, sys.argv[1]))
+asked.connect((sys.argv[2], int(sys.argv[3])))
+try:
+    asked.sendall(f"GET / HTTP/1.1\\r\\nHost: 127.0.0.1:{sys.argv[3]}\\r\\n\\r\\n".encode())
+    print(asked.recv(12).decode())
+except ConnectionError:
+    print("refused")
+"""
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whose a connection is")
+
+
+@LINUX
+def test_another_user_of_this_machine_gets_no_answer(inside, monkeypatch, tmp_path, capfd):
+    """Not even with the cookie, which a browser gives to every port of 127.0.0.1."""
+    monkeypatch.setattr(neighbours.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(neighbours, "_ROOT", -1)
+    monkeypatch.setattr(neighbours, "_LOGIN", tmp_path / "loginuid")
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    for headers in (
+        {},
+        {"Cookie": f"{cookie_of(inside.web.port)}={inside.cookies[cookie_of(inside.web.port)]}"},
+    ):
+        with pytest.raises(httpx.TransportError):
+            httpx.get(inside.origin, headers=headers)
+    said = f"another user of this machine (user id {os.getuid()})"
+    assert capfd.readouterr().err.count(said) == 1  # not every time
+    (tmp_path / "loginuid").write_text(str(os.getuid()))  # became the one who runs it
+    assert httpx.get(inside.origin).status_code == 401
+    for login, sudo, shown in (("4294967295", os.getuid(), True), (os.getuid() + 2, os.getuid(), False)):
+        (tmp_path / "loginuid").write_text(str(login))
+        monkeypatch.setenv("SUDO_UID", str(sudo))
+        with contextlib.nullcontext() if shown else pytest.raises(httpx.TransportError):
+            assert httpx.get(inside.origin).status_code == 401
+    monkeypatch.undo()
+    assert httpx.get(inside.origin).status_code == 401
+    assert inside.get("/").status_code == 200
+
+
+@LINUX
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize(("family", "host"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::ffff:127.0.0.1")])
+def test_another_user_is_told_by_the_kernel(running, family, host):
+    """Somebody else for real, also by a socket of the other family."""
+    for user, said in ((65534, "refused"), (0, "HTTP/1.1 401")):
+        asked = [sys.executable, "-c", _ASK, family, host, str(running[0].port), str(user)]
+        answer = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60)
+        assert answer.stdout.strip() == said, answer.stderr
 
 
 def test_it_listens_on_one_address(inside):
@@ -209,6 +283,10 @@ def test_another_port_of_this_machine_cannot_load_from_it(inside):
         assert (
             inside.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}).status_code == 200
         )
+    for framed in ("iframe", "frame", "embed", "object"):
+        headers = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": framed}
+        assert inside.get("/", headers=headers).status_code == 403  # before any work is done for it
+        assert inside.get("/", headers={**headers, "Sec-Fetch-Dest": "document"}).status_code == 200
     for site in ("none", "same-origin"):
         assert (
             inside.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}).status_code == 200
@@ -273,6 +351,23 @@ def test_what_goes_wrong_is_said_without_a_trace(inside, caplog):
     assert "approve it first" in part.text
     assert "<html" not in part.text
     assert inside.act("/decide", reason="bad").status_code == 400
+
+
+def test_a_browser_that_goes_while_it_sends_is_no_fault(inside, caplog):
+    name = cookie_of(inside.web.port)
+    head = [
+        "POST /decide HTTP/1.1",
+        f"Host: 127.0.0.1:{inside.web.port}",
+        f"Origin: {inside.origin}",
+        f"Cookie: {name}={inside.cookies[name]}",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Content-Length: 100",
+    ]
+    with socket.create_connection(("127.0.0.1", inside.web.port), timeout=10) as sent:
+        sent.sendall(("\r\n".join(head) + "\r\n\r\nreason=").encode())
+        assert inside.get("/").status_code == 200  # so the other request is under way
+    assert inside.act("/decide", reason="good").status_code == 303
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_files_are_found_by_name_alone_and_kept_by_content(inside):

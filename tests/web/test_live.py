@@ -1,9 +1,11 @@
 """Live pages: what changed arrives as events, and ends with the session and the program."""
 
+import contextlib
 import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from common.errors import ConfigError
+from common.errors import ConfigError, StorageError
 from common.web import live, serving
 from tests.web.browser import served
 from tests.web.inside import Inside
@@ -69,6 +71,34 @@ def test_a_live_page_ends_with_its_session(running):
     assert inside.get("/").status_code == 200
 
 
+def test_more_live_pages_than_a_browser_can_hold_take_turns(running):
+    web, inside = running
+    web.app.state.news = itertools.repeat({"news": "1"})
+    with contextlib.ExitStack() as stack:
+        parts = [
+            stack.enter_context(inside.stream("GET", "/live")).iter_text() for _ in range(live.MOST_LIVE + 1)
+        ]
+        assert len(list(itertools.islice(parts[0], 300))) < 300  # the oldest made room
+        for rest in parts[1:]:
+            assert len(list(itertools.islice(rest, 20))) == 20
+    with inside.stream("GET", "/live") as again:
+        assert len(list(itertools.islice(again.iter_text(), 20))) == 20
+
+
+def test_what_cannot_be_looked_up_ends_a_live_page_without_a_word(running, caplog):
+    """It comes back every two seconds: a line for each time would fill a disk."""
+    web, inside = running
+
+    def failing():
+        yield {"news": "1"}
+        raise StorageError("The log cannot be read.")
+
+    web.app.state.news = failing()
+    with inside.stream("GET", "/live") as answer:
+        assert "".join(answer.iter_text()) == "retry: 2000\n\nevent: news\ndata: 1\n\n"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_nothing_is_looked_up_for_a_browser_that_went(running):
     web, inside = running
     asked = itertools.count()
@@ -101,6 +131,11 @@ def test_a_program_shows_its_link_and_ends_by_ctrl_c():
             assert client.get(link).status_code == 303
             fresh = re.search(r"http://\S+", program.stdout.readline())[0]
             assert fresh != link
+            upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+            assert client.get("/", headers=upgrade).status_code == 200
+            with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=10) as odd:
+                odd.sendall(b"no request at all\r\n\r\n")
+                assert b"400" in odd.recv(100)
             with client.stream("GET", "/live") as answer:  # an open page does not keep the program
                 parts = answer.iter_text()
                 next(parts)

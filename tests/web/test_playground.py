@@ -2,6 +2,8 @@
 
 import base64
 import csv
+import dataclasses
+import hashlib
 import io
 import json
 import re
@@ -10,10 +12,12 @@ from urllib.parse import urlencode
 
 import httpx
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from common.sampler.errors import FileError
 from common.sampler.provenance import SOURCE_TYPE
 from common.sampler.sampling import sample
 from common.schema import Channel, SignalSchema
@@ -266,9 +270,44 @@ def test_signals_are_drawn_with_their_units(inside):
     np.testing.assert_allclose(whole["x"].transpose(0, 2, 1), written, rtol=1e-5)
 
 
+def test_a_page_that_says_nothing_of_how_many_keeps_to_its_bound(folders):
+    """A network of large records, of which fewer than usual are drawn at once."""
+    for name in folders:
+        found = shelf.Shelf(lambda: folders).get(name)
+        assert 1 <= drawing.most_of(found).usual <= drawing.most_of(found).shown
+    digits = shelf.Shelf(lambda: folders).get("digits")
+    large = dataclasses.replace(digits, kind=dataclasses.replace(digits.kind, shape=(1, 300, 300)))
+    assert (drawing.most_of(large).usual, drawing.most_of(large).shown) == (11, 11)
+    waves = shelf.Shelf(lambda: folders).get("waves")
+    wide = dataclasses.replace(waves, kind=dataclasses.replace(waves.kind, shape=(30, 40)))
+    assert (drawing.most_of(wide).usual, drawing.most_of(wide).shown) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "schema", ["[]", "{", "[" * 100_000, "{}", "of waves", "of leads"], ids=lambda s: s[:9]
+)
+def test_a_generator_without_the_schema_of_its_records_is_refused(folders, tmp_path, schema):
+    """The network is sound and the file agrees with itself: only what pages would show is foreign."""
+    forged = onnx.load(str(folders["digits"] / "generator.onnx"))
+    said = {one.key: one.value for one in forged.metadata_props}
+    if schema.startswith("of"):
+        schema = {"of waves": toy_arrays.WAVES, "of leads": LEADS}[schema].model_dump_json()
+    for text, sound in ((schema, False), (said["schema"], True)):
+        about = {**said, "schema": text, "schema_hash": f'"{hashlib.sha256(text.encode()).hexdigest()}"'}
+        onnx.helper.set_model_props(forged, about)
+        (tmp_path / "generator.onnx").write_bytes(forged.SerializeToString())
+        found = shelf.Shelf(lambda: {"one": tmp_path})
+        if sound:
+            assert found.get("one").facts["name"] == "digits"
+        else:
+            with pytest.raises(FileError, match="no schema of its records"):
+                found.get("one")
+
+
 def test_generators_are_read_once_and_again_when_replaced(folders, tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(shelf, "load", lambda path: read.append(path) or object())
+    sound = shelf.load(folders["digits"])
+    monkeypatch.setattr(shelf, "load", lambda path: read.append(path) or dataclasses.replace(sound))
     path = tmp_path / "generator.onnx"
     path.write_bytes(b"1")
     found = shelf.Shelf(lambda: {"a": tmp_path, "b": path, **{str(n): tmp_path / str(n) for n in range(5)}})

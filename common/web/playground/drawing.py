@@ -33,13 +33,16 @@ def most_of(found: Generator, form: str = "") -> Most:
     """form: of the file, such as ``csv``"""
     if isinstance(found, TableFile):
         columns = len(found.table.columns)
-        return Most(10, min(1000, _SHOWN_CELLS // columns), max(1000, min(100_000, _KEPT_CELLS // columns)))
+        shown = max(1, min(1000, _SHOWN_CELLS // columns))
+        return Most(min(10, shown), shown, max(1000, min(100_000, _KEPT_CELLS // columns)))
     values = math.prod(found.kind.shape)
     in_file = _TEXT_VALUES if form == "csv" else _KEPT_VALUES
     kept = max(1, min(100_000, in_file // values))
     if found.kind.whole:
-        return Most(20, max(1, min(100, _SHOWN_VALUES // values)), kept)
-    return Most(4, max(1, min(12, 48 // found.kind.shape[0])), kept)
+        shown = max(1, min(100, _SHOWN_VALUES // values))
+        return Most(min(20, shown), shown, kept)
+    shown = max(1, min(12, 48 // found.kind.shape[0]))
+    return Most(min(4, shown), shown, kept)
 
 
 def draw(found: Generator, asked: Asked) -> Sample | ArraySample:

@@ -52,7 +52,6 @@ def add(web: Web, find: Find) -> None:
         facts: dict[str, Any] = {"facts": found.facts, "conditions": conditions, "others": others}
         facts |= {
             "names": names,
-            "addresses": {name: address(name) for name in names},
             "query": request.query_params,
         }
         return web.page(request, "playground.html.j2", status, part=False, **facts, **drawn)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from ...errors import SchemaError
 from ...sampler.errors import FileError, RequestError
 from ...sampler.session import NAME, ArrayFile, TableFile, load
+from ...schema import ArraySchema, Schema, TableSchema
 
 Generator = TableFile | ArrayFile
 Find = Callable[[], Mapping[str, Path]]
@@ -47,8 +50,23 @@ class Shelf:
         key = (path, state.st_mtime_ns, state.st_size)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = load(path)
+                self._kept[key] = _checked(load(path))
             self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
             return self._kept[key]
+
+
+def _checked(found: Generator) -> Generator:
+    """Pages show what the schema says of the records, which the sampler alone does not read."""
+    schema: Schema | None = None
+    with suppress(SchemaError):
+        schema = Schema.from_json(found.schema.encode())
+    if isinstance(found, TableFile):
+        names = [column.name for column in found.table.columns]
+        fits = isinstance(schema, TableSchema) and schema.names == names
+    else:
+        fits = isinstance(schema, ArraySchema) and schema.shape == found.kind.shape
+    if not fits:
+        raise FileError(f"{NAME} of this release has no schema of its records", hint="get the release again")
+    return found
