@@ -64,11 +64,7 @@ class EventLog(Generic[_Event]):
         events: list[_Event] = []
         file, offset = after
         try:
-            with self._locked():
-                paths = self._files()[file:]
-                raws = [_from(path, offset if i == 0 else 0) for i, path in enumerate(paths)]
-        except FileNotFoundError:  # no folder yet
-            return [], after
+            raws = self._unread(after)
         except OSError as error:
             raise StorageError(f"{self._current} cannot be read: {error.strerror}") from error
         for place, raw in enumerate(raws):
@@ -79,17 +75,24 @@ class EventLog(Generic[_Event]):
             file += full
         return events, Position(file, offset)
 
+    def _unread(self, after: Position) -> list[bytes]:
+        """What each file holds beyond a position, from the one that it is in.
+
+        Without a lock: whoever only watches, and may be stopped while it does, must not stop a run.
+        """
+        while True:
+            full = self._full()
+            paths = [self.folder / f"events-{number}.jsonl" for number in range(after.file + 1, full + 1)]
+            raws = [_from(path, 0 if i else after.offset) for i, path in enumerate([*paths, self._current])]
+            if self._full() == full:  # else the current file became a full one meanwhile
+                return raws
+
     def _parsed(self, whole: bytes) -> Iterator[_Event]:
         for line in whole.splitlines():
             try:
                 yield self._kinds.validate_json(line)
             except ValidationError:
                 self.skipped += bool(line.strip())
-
-    def _files(self) -> list[Path]:
-        """Full ones, oldest first, then the one that is written to."""
-        full = [self.folder / f"events-{number}.jsonl" for number in range(1, self._full() + 1)]
-        return [*full, self._current] if self._current.exists() else full
 
     def _full(self) -> int:
         numbers = (_NUMBERED.fullmatch(path.name) for path in self.folder.glob("events-*.jsonl"))
@@ -106,7 +109,7 @@ class EventLog(Generic[_Event]):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Readers, too: a file must not become a full one between their looks."""
+        """One writer at a time."""
         with open(self.folder / ".events.lock", "a", opener=_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -127,7 +130,7 @@ def _from(path: Path, offset: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(offset)
             return file.read()
-    except FileNotFoundError:  # removed
+    except FileNotFoundError:  # removed, or nothing was written yet
         return b""
 
 

@@ -33,6 +33,9 @@ MOST_POINTS = 512
 MOST_LOOKS = 256
 """That are kept, with the first and the last among them."""
 
+MOST_PHASES = 256
+"""The latest: a run has about ten, and as many more each time that it is taken up again."""
+
 _STRAGGLES = 3.0  # times the median site's time
 _SECONDS = 2.0  # below which nobody is slow
 _LATEST = 20  # troubles that are shown
@@ -163,13 +166,13 @@ class RunView:
     def _stage(self, event: Stage) -> None:
         if event.epsilon > self.epsilon:
             self.epsilon = event.epsilon
-            self.curves.setdefault("epsilon", Curve()).add(self.sums, event.epsilon)
+            self.curves.setdefault("epsilon", Curve([(0, 0.0)], _count=1)).add(self.sums, event.epsilon)
         phase = self.phase
         if phase is None or phase.name != event.phase or phase.ended:
             if phase is not None:
                 phase.ended = phase.ended or event.time
             phase = PhaseView(event.phase, event.done, event.total, event.time, first_done=event.done)
-            self.phases.append(phase)
+            self.phases = [*self.phases, phase][-MOST_PHASES:]
         if event.done > phase.done:
             phase.moved = event.time
         phase.done, phase.total = event.done, event.total

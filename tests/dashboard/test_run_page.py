@@ -81,7 +81,7 @@ def test_only_what_changed_is_sent(watching, run):
     assert source() == {}
     run.tell(Stage(phase="train", done=3, total=40, epsilon=1.5))
     changed = source()
-    assert set(changed) == {"now", "journey", "privacy", "numbers"}
+    assert set(changed) == {"now", "journey", "privacy", "numbers", "charts"}
     assert "3 of 40 rounds" in changed["journey"]
     assert source() == {}
     assert set(parts.changes(request, "")()) == set(PARTS)
