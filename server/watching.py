@@ -29,13 +29,19 @@ class Watching:
         self.run, self.plan = run, run.plan
         self.phases = expected(self.plan, deployed=run.deployed)
         self.state: State = "waiting"
-        self._failure: Failure | None = None
+        self.failure: Failure | None = None
+        """What ended it, if something did."""
         self._watched = Watched(run.folder)
 
     @property
     def view(self) -> RunView:
         """What the log says so far."""
         return self._watched.view
+
+    @property
+    def events(self) -> int:
+        """How many were taken in."""
+        return self._watched.events
 
     def samples(self) -> Path | None:
         """The last that were drawn."""
@@ -50,12 +56,14 @@ class Watching:
         """
         if self.run.deployed:
             status = self.run.status  # before the log, which then has its end, too
-            self.state, self._failure = status.state, status.failure
+            self.state, self.failure = status.state, status.failure
             return self._watched.refresh()
         conducted = self.run.is_conducted()
         new = self._watched.refresh()
         dead = self.view.began is not None and self.view.state in OPEN and not conducted
-        self.state = "interrupted" if dead else self.view.state
+        self.state, self.failure = "interrupted" if dead else self.view.state, None
+        if (told := self.view.ending) is not None and told.code:
+            self.failure = Failure(code=told.code, message=told.message, hint=told.hint)
         return new
 
     def follow(self, show: Show) -> State:
@@ -73,7 +81,7 @@ class Watching:
         told = self.view.ending
         if told is not None and told.state == self.state:
             return told
-        return Turned(state=self.state, **(self._failure.model_dump() if self._failure else {}))
+        return Turned(state=self.state, **(self.failure.model_dump() if self.failure else {}))
 
 
 def found(which: str | None, federation: Path) -> RunFolder:

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from common.errors import FedcganError
 from common.events import State
 from common.plan import Plan
-from common.run_view import RunView, Watched
+from common.run_view import RunView
 
 from ..run_folder import Failure, RunFolder
+from ..watching import Watching
 from .places import Place, Shown
 
 _FRESH = 0.4  # seconds for which nobody looks at the disk again
@@ -28,15 +29,13 @@ class Run:
     key: str
     place: Place
     plan: Plan
-    _watched: Watched = field(init=False)
-    _state: State = field(init=False, default="waiting")
-    _failure: Failure | None = field(init=False, default=None)
+    _watching: Watching = field(init=False)
     _looked: float = field(init=False, default=float("-inf"))
     lock: threading.RLock = field(init=False, default_factory=threading.RLock)
     """Held by whoever reads ``view``: another thread may take in events."""
 
     def __post_init__(self) -> None:
-        self._watched = Watched(self.place.folder)
+        self._watching = Watching(RunFolder(self.place.folder))
 
     @property
     def name(self) -> str:
@@ -46,41 +45,30 @@ class Run:
     @property
     def view(self) -> RunView:
         """As of the last look."""
-        return self._watched.view
+        return self._watching.view
 
     @property
     def state(self) -> State:
-        """As of the last look. Only a federation's status knows that nobody conducts the run any more."""
-        return self._state
+        """As of the last look."""
+        return self._watching.state
 
     @property
     def failure(self) -> Failure | None:
         """What ended it, if something did."""
-        return self._failure
+        return self._watching.failure
 
     @property
     def version(self) -> tuple[int, State]:
         """Another one whenever there is something new to show."""
-        return self._watched.events, self._state
+        return self._watching.events, self.state
 
     def look(self) -> None:
         """Take in what is new. Raises StorageError."""
         with self.lock:
             if time.monotonic() - self._looked < _FRESH:
                 return
-            self._watched.refresh()
-            self._stand()
+            self._watching.look()
             self._looked = time.monotonic()
-
-    def _stand(self) -> None:
-        view = self.view
-        self._state, self._failure = view.state, None
-        if view.ending is not None and view.ending.code:
-            ending = view.ending
-            self._failure = Failure(code=ending.code, message=ending.message, hint=ending.hint)
-        if self.place.deployed:
-            status = RunFolder(self.place.folder).status
-            self._state, self._failure = status.state, status.failure
 
 
 class Runs:

@@ -16,6 +16,7 @@ from server.dashboard.parts import NAMES as PARTS
 from server.dashboard.parts import Parts, digests
 from server.dashboard.places import Place, find
 from server.dashboard.runs import Run
+from server.run_folder import RunFolder
 from tests.web.browser import served
 from tests.web.inside import Inside
 
@@ -25,7 +26,9 @@ NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
 @pytest.fixture
 def run(simulated, tmp_path):
     """A run of the same plan that has only begun; ``tell`` writes its log."""
-    plan = Plan.from_json((simulated.with_name("heart.run") / "plan.json").read_bytes())
+    raw = (simulated.with_name("heart.run") / "plan.json").read_bytes()
+    (tmp_path / "plan.json").write_bytes(raw)
+    plan = Plan.from_json(raw)
     made = Run("abc", Place(tmp_path, tmp_path / "release", False), plan)
     log, began = run_log(tmp_path), run_log(simulated.with_name("heart.run")).read()[0][0]
     log.append(began)
@@ -38,7 +41,24 @@ def run(simulated, tmp_path):
         return made
 
     made.tell = tell
-    return made
+    with RunFolder(tmp_path).alone():  # as long as a process conducts it
+        yield made
+
+
+def test_a_run_whose_process_has_died_is_interrupted(simulated, tmp_path):
+    for name in ("plan.json", "schema.toml"):
+        (tmp_path / name).write_bytes((simulated.with_name("heart.run") / name).read_bytes())
+    log, began = run_log(tmp_path), run_log(simulated.with_name("heart.run")).read()[0][0]
+    log.append(began)
+    log.append(Turned(state="running"))
+    plan = Plan.from_json((tmp_path / "plan.json").read_bytes())
+    made = Run("abc", Place(tmp_path, tmp_path / "release", False), plan)
+    with RunFolder(tmp_path).alone():
+        made.look()
+        assert made.state == "running"
+    made._looked = float("-inf")
+    made.look()
+    assert made.state == "interrupted"
 
 
 def test_the_page_of_a_real_run_says_what_was(watching, simulated):
