@@ -10,7 +10,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -89,10 +89,9 @@ def serve(web: Web, open_browser: bool = False) -> None:
     with opened, tempfile.TemporaryDirectory(prefix="fedcgan-") as folder:
         if open_browser:
             _open(web, Path(folder))
-        try:
+        with suppress(KeyboardInterrupt):
             _Server(web).run(sockets=[opened])
-        except KeyboardInterrupt:
-            _say("Ended.")
+        _say("Ended.")
 
 
 def listening(port: int) -> socket.socket:
