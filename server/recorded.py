@@ -42,7 +42,7 @@ def recorded(folder: Path, plan: Plan, schema: Schema) -> Iterator[None]:
     _recorded.add(folder.resolve())
     try:
         with listening(write):
-            emit(_began(plan, schema))
+            emit(began(plan, schema))
             yield
     finally:
         _recorded.discard(folder.resolve())
@@ -88,7 +88,8 @@ class Stands:
             emit(SiteStands(site=site, state=state))
 
 
-def _began(plan: Plan, schema: Schema) -> Began:
+def began(plan: Plan, schema: Schema) -> Began:
+    """What run it is, as its log begins."""
     return Began(
         plan=plan.hash,
         run=plan.run,
