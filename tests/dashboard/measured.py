@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from common.config import Sites
+from common.config import Federation, Sites
 from common.event_log import run_log
 from common.events import Looked, Measured, SiteStands, Stage, Summed, Turned
 from common.planning import make_plan, stand_in
@@ -51,7 +51,7 @@ def main() -> None:
     out = Path(tempfile.mkdtemp(prefix="measured-")) / "large"
     folder = out.with_name("large.run")
     (folder / "sites").mkdir(parents=True)
-    config = toy.config(sites=Sites(count=SITES))
+    config = toy.config(sites=Sites(count=SITES), federation=Federation(threshold=11))
     plan = make_plan(config, toy.SCHEMA, stand_in(config), "large-000000000000")
     (folder / "schema.toml").write_text(toy.SCHEMA.to_toml())
     (folder / "plan.json").write_bytes(plan.to_json())
