@@ -9,9 +9,6 @@ BIN := $(VENV)/bin
 INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(INDEX)
 
-# One more than there are cores, as tests also wait for browsers and sockets; four at most.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + len(os.sched_getaffinity(0))))')
-
 .PHONY: demo test check deployment clean
 
 demo: $(VENV)/demo.stamp
@@ -24,7 +21,7 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A whole federation on this machine, killed and attacked: ten minutes, as root for two users.
 deployment: $(VENV)/test.stamp

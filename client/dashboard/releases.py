@@ -6,6 +6,7 @@ from: nobody can change those between the check and the use.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import weakref
@@ -89,7 +90,9 @@ class Releases:
         checked = verify(path, signer=coordinator_of(self.site), complete=False)
         if not checked.bundle.has(ONNX):
             return Release(checked, None)
-        copy = self._copies / f"{checked.manifest.hash}.onnx"
+        # the same bundle may lie there as a folder and as a zip, both verified at this moment
+        place = hashlib.sha256(path.name.encode()).hexdigest()[:16]
+        copy = self._copies / f"{checked.manifest.hash}-{place}.onnx"
         write_secret(copy, checked.bundle.read(ONNX, _LARGEST))
         return Release(checked, copy)
 

@@ -111,7 +111,7 @@ def invited_and_admitted(both, made, folder, name):
 def planned(both):
     """A plan by the form, whose cost is there before it is made."""
     page = both.page
-    both.look("/plans/new", "plan-empty")
+    both.look("/plans/new", "plan-empty", axe=False)
     page.get_by_label("Name").fill("heart")
     page.get_by_label("Schedule").select_option("local")
     page.get_by_label("Rounds").fill("3")
