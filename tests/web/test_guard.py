@@ -181,10 +181,11 @@ def test_another_user_of_this_machine_gets_no_answer(inside, monkeypatch, tmp_pa
 @pytest.mark.parametrize(("family", "host"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::ffff:127.0.0.1")])
 def test_another_user_is_told_by_the_kernel(running, family, host):
     """Somebody else for real, also by a socket of the other family."""
-    for user, said in ((65534, "refused"), (0, "HTTP/1.1 401")):
+    # closed unread: a reset, or an end without a byte if it was closed before the question came
+    for user, said in ((65534, ("refused", "")), (0, ("HTTP/1.1 401",))):
         asked = [sys.executable, "-c", _ASK, family, host, str(running[0].port), str(user)]
         answer = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60)
-        assert answer.stdout.strip() == said, answer.stderr
+        assert answer.stdout.strip() in said, answer.stderr
 
 
 def test_it_listens_on_one_address(inside):
