@@ -11,7 +11,7 @@ import click
 import typer
 from rich.console import Console
 
-from .errors import FedcganError, InterruptedRunError, RefusedError, StorageError, UsageError, exit_code_of
+from .errors import FedcganError, InterruptedRunError, StorageError, UsageError, exit_code_of
 
 ENVELOPE_VERSION = 1
 
@@ -59,16 +59,15 @@ def guarded(app: typer.Typer) -> int:
 
 
 def _report(error: FedcganError, as_json: bool) -> int:
-    code = error.refusal_code if isinstance(error, RefusedError) else error.code
     if as_json:
-        detail = {"code": code, "message": error.message, "hint": error.hint}
+        detail = {"code": error.told, "message": error.message, "hint": error.hint}
         _print_json({"status": "error", "error": detail})
     else:
-        messages.print(f"[bold red]error[/] [dim]{code}[/]", end="  ", highlight=False)
+        messages.print(f"[bold red]error[/] [dim]{error.told}[/]", end="  ", highlight=False)
         messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
         if error.hint:
             messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)
-    return exit_code_of(code)
+    return exit_code_of(error.told)
 
 
 def _print_json(content: dict[str, Any]) -> None:

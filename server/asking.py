@@ -75,7 +75,7 @@ class Asking:
                 replies.good[site] = self._verified(site, answers[site], step, reply_kind)
             except FedcganError as error:
                 replies.bad[site] = error
-                self.note(step, site, error.refusal_code if isinstance(error, RefusedError) else error.code)
+                self.note(step, site, error.told)
         return replies
 
     def _signed(self, step: str, message: Message) -> bytes:

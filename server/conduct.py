@@ -157,8 +157,7 @@ class Progress:
             with listening(self._event):
                 yield
         except FedcganError as error:
-            code = error.refusal_code if isinstance(error, RefusedError) else error.code
-            self._ended("failed", Failure(code=code, message=error.message, hint=error.hint))
+            self._ended("failed", Failure(code=error.told, message=error.message, hint=error.hint))
             raise
         except KeyboardInterrupt:
             self._ended("interrupted", None)  # fedcgan stop says that it was stopped

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import FedcganError, RefusedError, StorageError
+from common.errors import FedcganError, StorageError
 from common.event_log import run_log
 from common.events import Began, RunEvent, SiteStands, SiteState, Turned, emit, listening
 from common.plan import Plan
@@ -63,8 +63,7 @@ def with_its_end(folder: Path, plan: Plan, schema: Schema) -> Iterator[None]:
         try:
             yield
         except FedcganError as error:
-            code = error.refusal_code if isinstance(error, RefusedError) else error.code
-            emit(Turned(state="failed", code=code, message=error.message, hint=error.hint))
+            emit(Turned(state="failed", code=error.told, message=error.message, hint=error.hint))
             raise
         except KeyboardInterrupt:
             emit(Turned(state="interrupted"))

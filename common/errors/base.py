@@ -20,6 +20,11 @@ class FedcganError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def told(self) -> str:
+        """The code that people and programs are told; of a refusal, the site's own."""
+        return self.code
+
 
 class ConfigError(FedcganError):
     """A configuration, plan or command line that cannot be run."""

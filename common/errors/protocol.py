@@ -82,3 +82,8 @@ class RefusedError(ProtocolError):
         self.site = site
         self.refusal_code = code
         self.about = about
+
+    @property
+    def told(self) -> str:
+        """The site's own code."""
+        return self.refusal_code

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from . import formats, words
+from ..web.rendering import TEMPLATES, environment
+from . import words
 from .content import ReportContent
 from .pictures import draw
 from .twin import to_json
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_WEB = Path(__file__).parents[1] / "web"  # look.css and icons: the dashboards have them, too
+_LOOK = TEMPLATES.with_name("static")  # of the dashboards, whose icons it has, too
 
 
 def render(content: ReportContent) -> str:
@@ -34,23 +34,4 @@ def render(content: ReportContent) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Escapes whatever a schema, a plan or a person wrote; an unknown name is an error."""
-    environment = Environment(
-        loader=FileSystemLoader([_TEMPLATES, _WEB / "static", _WEB / "templates"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "number": formats.number,
-        "percent": formats.percent,
-        "bound": formats.bound,
-        "bytes": formats.size,
-        "seconds": formats.span,
-        "count": formats.count,
-        "interval": formats.interval,
-        "track": formats.track,
-    }
-    environment.filters.update(filters)
-    return environment
+    return environment(_TEMPLATES, _LOOK, TEMPLATES)

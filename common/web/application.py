@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import FedcganError, RefusedError
+from ..errors import FedcganError
 from ..sampler.errors import SamplerError
 from .answers import see_other
 from .door import add_door
 from .forms import Form
 from .guard import Guard
 from .refusals import RefusalError
-from .rendering import environment
+from .rendering import TEMPLATES, environment
 from .sessions import Sessions
 from .statics import FOLDER, Statics
 
@@ -124,7 +124,7 @@ def create(
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
     statics = Statics([FOLDER, *([] if static is None else [static])])
-    web = Web(app, title, tuple(nav), read_only, port, Sessions(), statics, environment(templates))
+    web = Web(app, title, tuple(nav), read_only, port, Sessions(), statics, environment(templates, TEMPLATES))
     app.get("/static/{name}", response_model=None)(statics.answer)
     add_door(web)
     _explain_errors(web)
@@ -137,8 +137,7 @@ def _explain_errors(web: Web) -> None:
 
     def typed(request: Request, error: Exception) -> Response:
         assert isinstance(error, FedcganError)
-        code = error.refusal_code if isinstance(error, RefusedError) else error.code
-        return web.refusal(request, RefusalError(400, code, error.message, error.hint))
+        return web.refusal(request, RefusalError(400, error.told, error.message, error.hint))
 
     def of_sampler(request: Request, error: Exception) -> Response:
         assert isinstance(error, SamplerError)

@@ -9,14 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..evidence import formats
 
-FOLDER = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 """Ours; a dashboard's own come first."""
 
 
-def environment(folder: Path) -> Environment:
-    """Templates of a dashboard's folder and ours; an unknown name is an error."""
+def environment(*folders: Path) -> Environment:
+    """Templates of these folders, of the first that has one of that name; an unknown name is an error."""
     found = Environment(
-        loader=FileSystemLoader([folder, FOLDER]),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -29,6 +29,8 @@ def environment(folder: Path) -> Environment:
         "bytes": formats.size,
         "seconds": formats.span,
         "count": formats.count,
+        "interval": formats.interval,
+        "track": formats.track,
     }
     found.filters.update(filters)
     return found

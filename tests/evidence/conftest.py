@@ -4,6 +4,7 @@ import pytest
 
 from common.evidence.page import render
 from tests.evidence import made
+from tests.web.browser import browser  # noqa: F401 (a fixture)
 
 REASON = "For the test of a pump, & nothing else."
 

@@ -1,32 +1,19 @@
 """The page in a real browser: nothing is fetched, nothing runs, everybody can read it, and it prints."""
 
 import io
-import os
-import shutil
 
 import pytest
 
 from tests.evidence.conftest import REASON
+from tests.web.browser import CHROMIUM
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[dev]' brings playwright")
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="pip install '.[dev]' brings axe-core"
 )
 
-CHROMIUM = os.environ.get("FEDCGAN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 KINDS = pytest.mark.parametrize("kind", ["table", "image", "signal", "private"])
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+pytestmark = CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +23,6 @@ def files(tmp_path_factory, pages):
     for kind, page in pages.items():
         (folder / f"{kind}.html").write_text(page, "utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield started
-        started.close()
 
 
 class Shown:
