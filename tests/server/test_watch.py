@@ -15,7 +15,6 @@ from common.errors import ConfigError, FederationError, NotApprovedError, Refuse
 from common.event_log import run_log
 from common.events import (
     Alarm,
-    Began,
     Failed,
     Looked,
     Measured,
@@ -31,7 +30,7 @@ from common.run_view import RunView
 from common.run_words import balance, expected
 from server import conduct, run_folder
 from server.progress import shown
-from server.recorded import Stands, with_its_end
+from server.recorded import Stands, began, with_its_end
 from server.run_cli import watch
 from server.run_folder import RunFolder
 from server.run_lines import Lines
@@ -164,24 +163,14 @@ def empty(out, folder) -> Watching:
 def troubled(out, tmp_path):
     """A run whose log is written by hand; what is written to it is taken in."""
     run = empty(out, tmp_path / "run")
-    began = Began(
-        time=at(0),
-        plan=run.plan.hash,
-        run=run.plan.run,
-        modality="table",
-        schedule="every-step",
-        sites=SITES,
-        least=3,
-        target=3.0,
-        delta=1e-5,
-        unit="add/remove one subject",
-        steps=50,
+    first = began(run.plan, run.run.schema).model_copy(
+        update={"time": at(0), "sites": SITES, "schedule": "every-step", "steps": 50}
     )
     log = run_log(run.run.folder)
     with RunFolder(run.run.folder).alone():
 
         def tell(*events):
-            for event in (began, *events) if run.view.began is None else events:
+            for event in (first, *events) if run.view.began is None else events:
                 log.append(event)
             return run.look()
 
@@ -337,20 +326,7 @@ def test_a_run_whose_process_died_is_not_waited_for_and_its_stream_says_so(out, 
     run.look()
     assert run.state == "waiting"  # nothing has happened yet
     log = run_log(run.run.folder)
-    log.append(
-        Began(
-            plan=run.plan.hash,
-            run="r",
-            modality="table",
-            schedule="local",
-            sites=SITES,
-            least=3,
-            target=3.0,
-            delta=1e-5,
-            unit="u",
-            steps=2,
-        )
-    )
+    log.append(began(run.plan, run.run.schema).model_copy(update={"sites": SITES}))
     log.append(Turned(state="running"))
     stream = io.StringIO()
     assert run.follow(Streamed(stream)) == "interrupted"
