@@ -57,6 +57,7 @@ class Asking:
     send: Send
     traffic: dict[str, dict[str, int]] = field(default_factory=dict)
     trouble: list[Trouble] = field(default_factory=list)
+    _told: set[Trouble] = field(default_factory=set)
 
     def __call__(self, step: str, messages: Mapping[str, Message], reply_kind: str) -> Replies:
         """Ask each site once. A wrong, altered or refused answer is that site's trouble, not everybody's."""
@@ -84,8 +85,11 @@ class Asking:
 
     def note(self, step: str, site: str, code: str) -> None:
         """Write down what a site did not do."""
-        self.trouble.append(Trouble(step, site, code))
-        emit(Failed(step=step, site=site, code=code))
+        one = Trouble(step, site, code)
+        self.trouble.append(one)
+        if one not in self._told:  # a site that is away while others approve is asked every few seconds
+            self._told.add(one)
+            emit(Failed(step=step, site=site, code=code))
 
     def carried(self, way: Literal["up", "down"]) -> int:
         """Bytes of all sites so far."""

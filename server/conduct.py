@@ -70,8 +70,9 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
     deadline = time.monotonic() + patience
     waiting = list(asking.plan.federation.names)
     everybody = len(waiting)
+    stage("approve", 0, everybody, 0.0)
     while True:
-        stage("approve", everybody - len(waiting), everybody, 0.0)
+        before = len(waiting)
         replies = asking(PROPOSE_STEP, dict.fromkeys(waiting, proposal), Standing.kind)
         for site, frame in replies.good.items():
             standing = Standing.from_bytes(frame.body).standing
@@ -85,8 +86,9 @@ def wait_for_approval(asking: Asking, run: RunFolder, progress: Progress, patien
         for error in replies.bad.values():
             if not isinstance(error, RefusedError) or error.refusal_code != PausedError.code:
                 raise error
+        if len(waiting) < before:
+            stage("approve", everybody - len(waiting), everybody, 0.0)
         if not waiting:
-            stage("approve", everybody, everybody, 0.0)
             return
         if time.monotonic() > deadline:
             raise NotApprovedError(

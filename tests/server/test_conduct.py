@@ -10,6 +10,8 @@ from client.site import Site
 from client.standing import pause, unpause
 from common.errors import ConfigError, FederationError, NotApprovedError, RefusedError, StorageError
 from common.evaluation.figures import Evaluation
+from common.event_log import run_log
+from common.events import Failed, Stage
 from common.released import load_release
 from server import conduct, run_cli
 from server.rehearsal import rehearsal_plan
@@ -142,3 +144,22 @@ def test_a_plan_with_a_revoked_site_is_not_started(made, tmp_path):
     with pytest.raises(ConfigError, match="east: not a member any more"):
         run_cli.run_plan(tmp_path / "plan.json", folder.folder, True, True, 1.0, 1.0, 1.0)
     assert not list((folder.folder / "runs").iterdir())
+
+
+def test_waiting_for_an_answer_leaves_a_few_lines_in_the_log_and_not_one_a_question(made, tmp_path):
+    folder, sites = made
+    asked = 0
+
+    def away(site, _):
+        nonlocal asked
+        asked += site == NAMES[-1]
+        return site != NAMES[-1]  # the others' stewards think
+
+    sites.before = away
+    run = run_of(folder, plan_of(folder, tmp_path), approval=1.0)
+    with pytest.raises(NotApprovedError):
+        conduct.conduct(run.folder, sites.make)
+    events, _ = run_log(run.folder).read()
+    assert asked > 5
+    assert [event.site for event in events if isinstance(event, Failed)] == [NAMES[-1]]
+    assert len([event for event in events if isinstance(event, Stage)]) == 1
