@@ -29,6 +29,7 @@ def league(
     epsilon: Annotated[list[float] | None, typer.Option(help="May be repeated; 1 if not given.")] = None,
     delta: Annotated[float, typer.Option()] = 1e-5,
     peer: Annotated[list[str] | None, typer.Option(help="May be repeated; all if not given.")] = None,
+    ours: Annotated[bool, typer.Option(help="Play our three rows, too.")] = True,
     seed: Annotated[
         list[int] | None, typer.Option(min=0, max=2**31 - 1, help="May be repeated; 0 if not given.")
     ] = None,
@@ -52,7 +53,7 @@ def league(
     from .league.systems import chosen
     from .league.tables import Tables
 
-    systems = chosen(peer or [])
+    systems = chosen(peer or [], ours)
     tables = Tables.load(train, test, schema, label, tuple(positive or ()), held_out)
     played = League(
         tables=tables,

@@ -51,7 +51,7 @@ OURS = (
         outside="nothing: the schema's public cuts, or bins bought from its budget",
     ),
 )
-"""Always played."""
+"""Played unless left out."""
 
 PEERS = (
     System(
@@ -127,12 +127,12 @@ PEERS = (
 NAMES = tuple(system.name for system in PEERS)
 
 
-def chosen(names: Sequence[str]) -> list[System]:
-    """Ours, then peers of these names in the order of ``PEERS``; all peers for none.
+def chosen(names: Sequence[str], ours: bool = True) -> list[System]:
+    """Ours if wanted, then peers of these names in the order of ``PEERS``; all peers for none.
 
     Raises ConfigError for an unknown name.
     """
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise ConfigError(f"the league has no peer {unknown[0]!r}", hint="peers: " + ", ".join(NAMES))
-    return [*OURS, *(peer for peer in PEERS if not names or peer.name in names)]
+    return [*(OURS if ours else ()), *(peer for peer in PEERS if not names or peer.name in names)]
