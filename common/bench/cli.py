@@ -10,6 +10,7 @@ import typer
 
 from ..errors import ConfigError
 from ..terminal import guarded, print_result
+from .kept import Keep, keep
 from .league_cli import league, pages
 
 
@@ -62,12 +63,14 @@ def he(
     parameters: Annotated[int, typer.Option(min=1000, help="Values in an update.")] = 421_696,
     sites: Annotated[int, typer.Option(min=3, max=16)] = 5,
     repeats: Annotated[int, typer.Option(min=1)] = 5,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Bytes and seconds of the secure sum, beside CKKS with one shared key, and float32."""
     from .he import measure, print_table
 
     result = measure(parameters, sites, repeats)
+    keep("he", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 
@@ -100,6 +103,7 @@ def quality(
         Preset, typer.Option(help="Size of networks and fit, for images and signals.")
     ] = Preset.CPU,
     generator: Annotated[GeneratorKind, typer.Option(help="Of images and signals.")] = GeneratorKind.FILM,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """A federated run on your table, images or signals, scored beside real records and other baselines."""
@@ -122,6 +126,7 @@ def quality(
             generator.value,
             preset.value,
         )
+        keep("quality", result, kept)
         print_result(result, as_json, lambda: array_quality.print_table(result))
         return
     from .quality import measure, print_table
@@ -131,6 +136,7 @@ def quality(
     result = measure(
         train, test, schema, label, epsilon, delta, sites, skew, schedule.value, rounds, seed, central
     )
+    keep("quality", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 
@@ -141,12 +147,14 @@ def speed(
     ] = None,
     repeats: Annotated[int, typer.Option(min=3)] = 5,
     release: Annotated[Path | None, typer.Option(help="A release to sample from.")] = None,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Where time goes: a step with DP beside one without, features, fit, sampling, the program's start."""
     from .speed import measure, print_table
 
     result = measure(tuple(batch or (64, 256, 1024)), repeats, release)
+    keep("speed", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 
@@ -154,12 +162,14 @@ def speed(
 def scale(
     sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
     schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Seconds, memory and bytes of a simulation with many sites, and whether every ledger is right."""
     from .scale import measure, print_table
 
     result = measure(sites, schedule.value)
+    keep("scale", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 
@@ -185,6 +195,7 @@ def deployment(
     megabits: Annotated[
         float | None, typer.Option(min=0.1, help="A second, of each site's link, each way.")
     ] = None,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Seconds and memory of a real federation, all of its processes on this machine."""
@@ -200,6 +211,7 @@ def deployment(
         round_trip=round_trip,
         megabits=megabits,
     )
+    keep("deployment", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 
@@ -208,6 +220,7 @@ def audit(
     epsilon: Annotated[float, typer.Option(help="What the attacked plans are calibrated for.")] = 2.0,
     trials: Annotated[int, typer.Option(min=200, max=1_000_000)] = 20_000,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Attacks on this build, and on broken ones they must catch: lower bounds beside the claimed epsilon."""
@@ -217,6 +230,7 @@ def audit(
     if not as_json:
         print_table(result)
     judge(result)
+    keep("audit", result, kept)
     print_result(result, as_json, lambda: None)
 
 
@@ -231,12 +245,14 @@ def gate(
         bool,
         typer.Option("--anonymeter", help="Run it, too, on the first seed; FEDCGAN_ANONYMETER names it."),
     ] = False,
+    kept: Keep = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """The privacy gate on synthetic records with planted copies, which it must fail, and on fresh ones."""
     from .gate import measure, print_table
 
     result = measure(records, seeds, fresh, anonymeter)
+    keep("gate", result, kept)
     print_result(result, as_json, lambda: print_table(result))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..terminal import output, print_result
+from .kept import typed
 
 
 def league(
@@ -67,7 +67,7 @@ def league(
         folder=out,
         cache=cache or default_cache(),
         python=python,
-        command=_command(sys.argv[1:]),
+        command=typed(sys.argv[1:]),
     ).play(again)
     results = [result.model_dump(mode="json") for result in played]
     print_result({"results": results}, as_json, lambda: print_table(played))
@@ -84,13 +84,3 @@ def pages(
     files = write_pages(folder, out)
     result = {"files": [str(path) for path in files]}
     print_result(result, as_json, lambda: output.print("\n".join(result["files"]), soft_wrap=True))
-
-
-def _command(words: list[str]) -> str:
-    """What was typed, with files and folders by their names alone: results are shown to others."""
-    return "fedcgan bench " + shlex.join(map(_named, words))
-
-
-def _named(word: str) -> str:
-    option, sign, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    return option + sign + (Path(value).name if "/" in value else value)
