@@ -18,7 +18,9 @@ from ..errors import ConfigError
 from ..toml_file import first_problem
 from ..versions import versions
 
-Keep = Annotated[Path | None, typer.Option(help="File that also keeps the result, for fedcgan bench pages.")]
+Keep = Annotated[
+    Path | None, typer.Option("--keep", help="File that also keeps the result, for fedcgan bench pages.")
+]
 """The option of a bench whose result can be kept."""
 
 
