@@ -1,0 +1,91 @@
+"""Results put together: one line for each number of sites and split, over its seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from ...terminal import output
+from ..choices import Schedule, Split
+from ..league.standings import DECIMALS, spread
+from .results import POOLED, Result, Setting
+
+_SCHEDULES, _SPLITS = list(Schedule), [POOLED, *Split]
+_HEADINGS = {"2-way": "tvd2", "AUC": "auc_boosting", "logistic": "auc_logistic", "c2st": "c2st"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Seeds of one setting on one table; results in the order of their seeds."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def setting(self) -> Setting:
+        """Of the smallest seed."""
+        return self.results[0].setting
+
+    @property
+    def ended_well(self) -> tuple[Result, ...]:
+        """Those with scores."""
+        return tuple(result for result in self.results if result.scores is not None)
+
+    def values(self, name: str) -> list[float]:
+        """A score of every seed that has scores."""
+        return [float(getattr(result.scores, name)) for result in self.ended_well]
+
+    def said(self, name: str) -> str:
+        """Median of a score, and smallest and largest if there are several; a dash for none."""
+        return spread(self.values(name), DECIMALS[name])
+
+    @property
+    def outcome(self) -> str:
+        """``ok`` and how many seeds, or how many were refused and why."""
+        refused = [result for result in self.results if result.status == "refused"]
+        if not refused:
+            return "ok" if len(self.results) == 1 else f"ok, {len(self.results)}"
+        count = "" if len(self.results) == 1 else f"{len(refused)} of {len(self.results)} "
+        reasons = dict.fromkeys(f"{result.code}: {result.reason}" for result in refused)
+        return f"{count}refused ({'; '.join(reasons)})"
+
+
+def standings(results: Sequence[Result]) -> list[Standing]:
+    """By table, epsilon, schedule, split (pooled first) and number of sites."""
+    by_key: dict[tuple[object, ...], list[Result]] = {}
+    for result in sorted(results, key=_place):
+        by_key.setdefault(_place(result)[:-1], []).append(result)
+    return [Standing(tuple(found)) for found in by_key.values()]
+
+
+def _place(result: Result) -> tuple[str, str, float, float, int, int, int, float, int, int]:
+    one = result.setting
+    schedule, split = _SCHEDULES.index(one.schedule), _SPLITS.index(one.split)
+    about = (result.data.name, result.data.digest, one.epsilon, one.delta)
+    return (*about, schedule, one.rounds, split, one.skew or 0.0, one.sites, one.seed)
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """For people at a terminal: medians."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "ε", "sites", "split", *_HEADINGS, "MB", "s", ""):
+        table.add_column(heading, no_wrap=bool(heading))
+    for one in standings(results):
+        scores = [one.values(name) for name in _HEADINGS.values()]
+        named = zip(scores, _HEADINGS.values(), strict=True)
+        table.add_row(
+            str(one.setting.schedule),
+            f"{one.setting.epsilon:g}",
+            str(one.setting.sites),
+            one.setting.spread,
+            *(
+                f"{statistics.median(found):.{DECIMALS[name]}f}" if found else "\u2013"
+                for found, name in named
+            ),
+            spread([result.upload_bytes_per_site / 1e6 for result in one.ended_well][:1], 1),
+            spread([result.seconds for result in one.ended_well][:1], 0),
+            one.outcome,
+        )
+    output.print(table)
