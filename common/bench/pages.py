@@ -13,13 +13,18 @@ from ..durable import write_whole
 from ..errors import ConfigError
 from .league import page as league_page
 from .league.results import KIND as LEAGUE
+from .tax import page as tax_page
+from .tax.results import KIND as TAX
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 Content = Callable[[Sequence[Path], str], tuple[dict[str, Any], dict[str, str]]]
 """Of files of results and a prefix for pictures: what the template is given, and pictures by file name."""
 
-_KINDS: dict[str, tuple[str, Content]] = {LEAGUE: ("league.md.j2", league_page.content)}
+_KINDS: dict[str, tuple[str, Content]] = {
+    LEAGUE: ("league.md.j2", league_page.content),
+    TAX: ("tax.md.j2", tax_page.content),
+}
 
 
 def write_pages(folder: Path, out: Path) -> list[Path]:
@@ -33,7 +38,7 @@ def write_pages(folder: Path, out: Path) -> list[Path]:
     if len(kinds) != 1:
         raise ConfigError(
             f"{folder} holds no results" if not kinds else f"{folder} holds results of several kinds",
-            hint="a folder of fedcgan bench league",
+            hint="a folder of fedcgan bench league or tax",
         )
     template, content = _KINDS[kinds.pop()]
     given, pictures = content(paths, out.stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from ...terminal import output
 from ..choices import Schedule, Split
-from ..league.standings import DECIMALS, spread
+from ..repeated import DECIMALS, Repeated, middle
 from .results import POOLED, Result, Setting
 
 _SCHEDULES, _SPLITS = list(Schedule), [POOLED, *Split]
@@ -18,28 +17,13 @@ _HEADINGS = {"2-way": "tvd2", "AUC": "auc_boosting", "logistic": "auc_logistic",
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Seeds of one setting on one table; results in the order of their seeds."""
-
-    results: tuple[Result, ...]
+class Standing(Repeated[Result]):
+    """Seeds of one setting on one table."""
 
     @property
     def setting(self) -> Setting:
         """Of the smallest seed."""
-        return self.results[0].setting
-
-    @property
-    def ended_well(self) -> tuple[Result, ...]:
-        """Those with scores."""
-        return tuple(result for result in self.results if result.scores is not None)
-
-    def values(self, name: str) -> list[float]:
-        """A score of every seed that has scores."""
-        return [float(getattr(result.scores, name)) for result in self.ended_well]
-
-    def said(self, name: str) -> str:
-        """Median of a score, and smallest and largest if there are several; a dash for none."""
-        return spread(self.values(name), DECIMALS[name])
+        return self.first.setting
 
     @property
     def outcome(self) -> str:
@@ -73,19 +57,14 @@ def print_table(results: Sequence[Result]) -> None:
     for heading in ("", "ε", "sites", "split", *_HEADINGS, "MB", "s", ""):
         table.add_column(heading, no_wrap=bool(heading))
     for one in standings(results):
-        scores = [one.values(name) for name in _HEADINGS.values()]
-        named = zip(scores, _HEADINGS.values(), strict=True)
         table.add_row(
             str(one.setting.schedule),
             f"{one.setting.epsilon:g}",
             str(one.setting.sites),
             one.setting.spread,
-            *(
-                f"{statistics.median(found):.{DECIMALS[name]}f}" if found else "\u2013"
-                for found, name in named
-            ),
-            spread([result.upload_bytes_per_site / 1e6 for result in one.ended_well][:1], 1),
-            spread([result.seconds for result in one.ended_well][:1], 0),
+            *(middle(one.values(name), DECIMALS[name]) for name in _HEADINGS.values()),
+            middle([result.upload_bytes_per_site / 1e6 for result in one.ended_well], 1),
+            middle([result.seconds for result in one.ended_well], 0),
             one.outcome,
         )
     output.print(table)
