@@ -91,7 +91,7 @@ def _cells(one: Standing, alone: list[float]) -> list[str]:
         *(one.said(name) for name in SCORES),
         DASH if lost is None or pooled else f"{-lost:+.{DECIMALS[_JUDGED]}f}",
         "" if pooled else spread([result.upload_bytes_per_site / 1e6 for result in well][:1], 1),
-        spread([result.seconds for result in well], 0),
+        spread([result.processor_seconds for result in well], 0),
         one.outcome,
     ]
 

@@ -54,7 +54,7 @@ def _place(result: Result) -> tuple[str, str, float, float, int, int, int, float
 def print_table(results: Sequence[Result]) -> None:
     """For people at a terminal: medians."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "ε", "sites", "split", *_HEADINGS, "MB", "s", ""):
+    for heading in ("", "ε", "sites", "split", *_HEADINGS, "MB", "processor s", ""):
         table.add_column(heading, no_wrap=bool(heading))
     for one in standings(results):
         table.add_row(
@@ -64,7 +64,7 @@ def print_table(results: Sequence[Result]) -> None:
             one.setting.spread,
             *(middle(one.values(name), DECIMALS[name]) for name in _HEADINGS.values()),
             middle([result.upload_bytes_per_site / 1e6 for result in one.ended_well], 1),
-            middle([result.seconds for result in one.ended_well], 0),
+            middle([result.processor_seconds for result in one.ended_well], 0),
             one.outcome,
         )
     output.print(table)
