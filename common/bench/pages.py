@@ -13,6 +13,7 @@ from ..durable import write_whole
 from ..errors import ConfigError
 from . import arrays_page, overview_page
 from .league import page as league_page
+from .tax import page as tax_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,6 +22,7 @@ Content = Callable[[Sequence[Path], str], tuple[dict[str, Any], dict[str, str]]]
 
 _PAGES: dict[str, tuple[str, Content]] = {
     "league": ("league.md.j2", league_page.content),
+    "tax": ("tax.md.j2", tax_page.content),
     "quality": ("arrays.md.j2", arrays_page.content),
 }
 """By what the results are of."""
