@@ -12,14 +12,7 @@ from ..errors import ConfigError
 from ..terminal import guarded, print_result
 from .kept import Keep, keep
 from .league_cli import league, pages
-
-
-class Schedule(StrEnum):
-    """How a run goes on after the measure phase."""
-
-    MOMENTS = "moments"
-    EVERY_STEP = "every-step"
-    LOCAL = "local"
+from .scale_cli import Schedule, scale
 
 
 class Modality(StrEnum):
@@ -158,19 +151,7 @@ def speed(
     print_result(result, as_json, lambda: print_table(result))
 
 
-@app.command()
-def scale(
-    sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
-    schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
-    kept: Keep = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
-) -> None:
-    """Seconds, memory and bytes of a simulation with many sites, and whether every ledger is right."""
-    from .scale import measure, print_table
-
-    result = measure(sites, schedule.value)
-    keep("scale", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+app.command()(scale)
 
 
 @app.command()
