@@ -10,9 +10,10 @@ import typer
 
 from ..errors import ConfigError
 from ..terminal import guarded, print_result
+from .choices import Schedule
 from .kept import Keep, keep
 from .league_cli import league, pages
-from .scale_cli import Schedule, scale
+from .scale_cli import scale
 
 
 class Modality(StrEnum):

@@ -13,13 +13,19 @@ from ..durable import write_whole
 from ..errors import ConfigError
 from .league import page as league_page
 from .league.results import KIND as LEAGUE
+from .scale_page import content as scale_content
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 Content = Callable[[Sequence[Path], str], tuple[dict[str, Any], dict[str, str]]]
 """Of files of results and a prefix for pictures: what the template is given, and pictures by file name."""
 
-_KINDS: dict[str, tuple[str, Content]] = {LEAGUE: ("league.md.j2", league_page.content)}
+_SCALE: tuple[str, Content] = ("scale.md.j2", scale_content)
+_KINDS: dict[str, tuple[str, Content]] = {
+    LEAGUE: ("league.md.j2", league_page.content),
+    "scale": _SCALE,
+    "deployment": _SCALE,
+}
 
 
 def write_pages(folder: Path, out: Path) -> list[Path]:
@@ -29,13 +35,13 @@ def write_pages(folder: Path, out: Path) -> list[Path]:
     of two kinds; StorageError.
     """
     paths = sorted(folder.glob("*.json"))
-    kinds = {_kind(path) for path in paths}
+    kinds = {_KINDS[_kind(path)] for path in paths}
     if len(kinds) != 1:
         raise ConfigError(
             f"{folder} holds no results" if not kinds else f"{folder} holds results of several kinds",
             hint="a folder of fedcgan bench league",
         )
-    template, content = _KINDS[kinds.pop()]
+    template, content = kinds.pop()
     given, pictures = content(paths, out.stem)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -56,7 +62,8 @@ def write_pages(folder: Path, out: Path) -> list[Path]:
 
 def _kind(path: Path) -> str:
     try:
-        kind = json.loads(path.read_bytes())["kind"]
+        read = json.loads(path.read_bytes())
+        kind = read["bench"] if read["kind"] == "bench" else read["kind"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path.name} is no result of a bench") from error
     if kind not in _KINDS:

@@ -9,15 +9,8 @@ import typer
 
 from ..errors import ConfigError
 from ..terminal import print_result
+from .choices import Schedule
 from .kept import Keep, keep
-
-
-class Schedule(StrEnum):
-    """How a run goes on after the measure phase."""
-
-    MOMENTS = "moments"
-    EVERY_STEP = "every-step"
-    LOCAL = "local"
 
 
 class Axis(StrEnum):
