@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from ..terminal import guarded, print_result
+from ..terminal import guarded
 from .choices import Schedule
-from .kept import Keep, keep
+from .kept import Keep, tell
 from .league_cli import league, pages
+from .scale_cli import scale
 from .tax.command import tax
 
 
@@ -64,8 +65,7 @@ def he(
     from .he import measure, print_table
 
     result = measure(parameters, sites, repeats)
-    keep("he", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+    tell("he", result, kept, as_json, lambda: print_table(result))
 
 
 @app.command()
@@ -120,8 +120,7 @@ def quality(
             generator.value,
             preset.value,
         )
-        keep("quality", result, kept)
-        print_result(result, as_json, lambda: array_quality.print_table(result))
+        tell("quality", result, kept, as_json, lambda: array_quality.print_table(result))
         return
     from .quality import measure, print_table
 
@@ -130,8 +129,7 @@ def quality(
     result = measure(
         train, test, schema, label, epsilon, delta, sites, skew, schedule.value, rounds, seed, central
     )
-    keep("quality", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+    tell("quality", result, kept, as_json, lambda: print_table(result))
 
 
 @app.command()
@@ -148,23 +146,7 @@ def speed(
     from .speed import measure, print_table
 
     result = measure(tuple(batch or (64, 256, 1024)), repeats, release)
-    keep("speed", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
-
-
-@app.command()
-def scale(
-    sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
-    schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
-    kept: Keep = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
-) -> None:
-    """Seconds, memory and bytes of a simulation with many sites, and whether every ledger is right."""
-    from .scale import measure, print_table
-
-    result = measure(sites, schedule.value)
-    keep("scale", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+    tell("speed", result, kept, as_json, lambda: print_table(result))
 
 
 @app.command()
@@ -205,8 +187,7 @@ def deployment(
         round_trip=round_trip,
         megabits=megabits,
     )
-    keep("deployment", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+    tell("deployment", result, kept, as_json, lambda: print_table(result))
 
 
 @app.command()
@@ -224,8 +205,7 @@ def audit(
     if not as_json:
         print_table(result)
     judge(result)
-    keep("audit", result, kept)
-    print_result(result, as_json, lambda: None)
+    tell("audit", result, kept, as_json, lambda: None)
 
 
 @app.command()
@@ -246,10 +226,10 @@ def gate(
     from .gate import measure, print_table
 
     result = measure(records, seeds, fresh, anonymeter)
-    keep("gate", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
+    tell("gate", result, kept, as_json, lambda: print_table(result))
 
 
+app.command()(scale)
 app.command()(league)
 app.command()(tax)
 app.command()(pages)

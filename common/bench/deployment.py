@@ -20,7 +20,8 @@ from rich.table import Table
 
 from ..plan import Plan
 from ..terminal import output
-from .loopback import Loopback, LoopbackError
+from .loopback import SCHEMA, Loopback, LoopbackError
+from .network_model import sum_payload
 
 _ROUNDS = {"moments": 0, "every-step": 3, "local": 1}
 _PATIENCE = 3600.0
@@ -86,6 +87,7 @@ def measure(
                 "run_to_release": round(finished - asked, 1),
                 **{f"phase_{phase}": spent for phase, spent in report["seconds"].items()},
             },
+            "sum_payload_bytes": sum_payload(plan, SCHEMA),
             "seconds_per_sum": round(statistics.median(sums(times, plan, report["seconds"])), 1),
             "computing": computing,
             "exchanging_share": round(exchanging / (finished - approved), 3),

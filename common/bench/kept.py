@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..durable import write_whole
 from ..errors import ConfigError
+from ..terminal import print_result
 from ..toml_file import first_problem
 from ..versions import versions
 
@@ -51,6 +53,17 @@ class Kept(BaseModel):
     versions: dict[str, str]
     data: dict[str, Any]
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """All but the figures."""
+        return self.model_dump(mode="json", exclude={"kind", "version", "data"})
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole, and the folder it is in. Raises StorageError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = self.model_dump_json(indent=1) + "\n"
+        write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a file. Raises ConfigError if it is none of these."""
@@ -60,20 +73,28 @@ class Kept(BaseModel):
             raise ConfigError(f"{path.name} is no kept result: {first_problem(error)}") from error
 
 
-def keep(bench: str, data: dict[str, Any], path: Path | None, command: str | None = None) -> None:
-    """Write the result of ``bench`` to ``path``, whole, if there is one. Raises StorageError.
+def tell(
+    bench: str, data: dict[str, Any], path: Path | None, as_json: bool, human: Callable[[], None]
+) -> None:
+    """End a bench: keep its result if there is a ``path``, then print the envelope, or what is for people.
 
-    command: by which it was made, if not by ``fedcgan bench``
+    The envelope has ``about`` beside the figures: day, command, machine, versions. Raises StorageError.
     """
-    if path is None:
-        return
+    result = made(bench, data)
+    if path is not None:
+        result.save(path)
+    print_result({**data, "about": result.about}, as_json, human)
+
+
+def made(bench: str, data: dict[str, Any], command: str | None = None) -> Kept:
+    """A result of today on this machine. command: by which it was made, if not by ``fedcgan bench``."""
     machine = Machine(
         system=platform.system(),
         kind=platform.machine(),
         processors=os.cpu_count() or 1,
         load=round(os.getloadavg()[0], 2),
     )
-    result = Kept(
+    return Kept(
         bench=bench,
         measured=datetime.now(UTC).date().isoformat(),
         command=command or typed(sys.argv[1:]),
@@ -81,9 +102,6 @@ def keep(bench: str, data: dict[str, Any], path: Path | None, command: str | Non
         versions=versions(),
         data=data,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = result.model_dump_json(indent=1) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
 
 def typed(words: list[str]) -> str:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..durable import write_whole
 from ..errors import ConfigError
-from . import arrays_page, overview_page
+from . import arrays_page, overview_page, scale_page
 from .league import page as league_page
 from .tax import page as tax_page
 
@@ -20,12 +20,18 @@ _TEMPLATES = Path(__file__).parent / "templates"
 Content = Callable[[Sequence[Path], str], tuple[dict[str, Any], dict[str, str]]]
 """Of files of results and a prefix for pictures: what the template is given, and pictures by file name."""
 
-_PAGES: dict[str, tuple[str, Content]] = {
+_Page = tuple[str, Content]
+
+_SCALE: _Page = ("scale.md.j2", scale_page.content)
+_PAGES: dict[str, _Page | None] = {
     "league": ("league.md.j2", league_page.content),
     "tax": ("tax.md.j2", tax_page.content),
     "quality": ("arrays.md.j2", arrays_page.content),
+    "scale": _SCALE,
+    "deployment": _SCALE,
+    **dict.fromkeys(overview_page.BENCHES),
 }
-"""By what the results are of."""
+"""By what results are of; none for those that only the page over all shows."""
 
 _OVERVIEW = "benchmarks"
 """The page over all; others are named after it and their folder."""
@@ -34,32 +40,30 @@ _OVERVIEW = "benchmarks"
 def write_pages(results: Path, out: Path) -> list[Path]:
     """Write pages and their pictures; returns what was written. The same results give the same bytes.
 
-    results: a folder of results of one kind, then ``out`` is a page; or a folder of such folders, then it is
-    the folder of a page for each of them whose kind has one, and of ``benchmarks.md`` over all
-    Raises ConfigError without results, with some of no known kind or of two kinds; StorageError.
+    results: a folder of results for one page, then ``out`` is that page; or a folder of such folders, then it
+    is the folder of their pages, and of ``benchmarks.md`` over all
+    Raises ConfigError without results, with some of no known kind or of two pages; StorageError.
     """
     if any(results.glob("*.json")):
-        kind = _kind(results)
-        if kind not in _PAGES:
-            raise ConfigError(f"results of {kind!r} have no page of their own", hint="name the folder above")
-        return _write(out, *_PAGES[kind], sorted(results.glob("*.json")))
-    folders = sorted(path.parent for path in {one.parent: one for one in results.glob("*/*.json")}.values())
+        page = _page_of(results)
+        if page is None:
+            raise ConfigError(f"{results} has no page of its own", hint="name the folder above")
+        return _write(out, page, sorted(results.glob("*.json")))
+    folders = sorted({path.parent for path in results.glob("*/*.json")})
     if not folders:
         raise ConfigError(f"{results} holds no results", hint="files of fedcgan bench ... --keep FILE")
-    kinds = {folder: _kind(folder) for folder in folders}
-    if unknown := sorted(set(kinds.values()) - set(_PAGES) - set(overview_page.BENCHES)):
-        raise ConfigError(f"results of {unknown[0]!r} have no page")
+    pages = {folder: _page_of(folder) for folder in folders}
     written = []
-    for folder, kind in kinds.items():
-        if kind in _PAGES:
-            page = out / f"{_OVERVIEW}-{folder.name}.md"
-            written += _write(page, *_PAGES[kind], sorted(folder.glob("*.json")))
-    rest = sorted(path for folder in folders for path in folder.glob("*.json"))
-    return [*written, *_write(out / f"{_OVERVIEW}.md", "overview.md.j2", overview_page.content, rest)]
+    for folder, page in pages.items():
+        if page is not None:
+            written += _write(out / f"{_OVERVIEW}-{folder.name}.md", page, sorted(folder.glob("*.json")))
+    every = sorted(results.glob("*/*.json"))
+    return [*written, *_write(out / f"{_OVERVIEW}.md", ("overview.md.j2", overview_page.content), every)]
 
 
-def _write(page: Path, template: str, content: Content, paths: Sequence[Path]) -> list[Path]:
-    given, pictures = content(paths, page.stem)
+def _write(out: Path, page: _Page, paths: Sequence[Path]) -> list[Path]:
+    template, content = page
+    given, pictures = content(paths, out.stem)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
@@ -70,19 +74,22 @@ def _write(page: Path, template: str, content: Content, paths: Sequence[Path]) -
     )
     environment.filters["code"] = code
     text = environment.get_template(template).render(given)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    written = {page: text, **{page.parent / name: svg for name, svg in pictures.items()}}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = {out: text, **{out.parent / name: svg for name, svg in pictures.items()}}
     for path, what in written.items():
         write_whole(path, lambda temporary, what=what: temporary.write_text(what, "utf-8"))  # type: ignore[misc]
     return list(written)
 
 
-def _kind(folder: Path) -> str:
-    """What all results of a folder are of."""
+def _page_of(folder: Path) -> _Page | None:
+    """The page of all results of a folder."""
     kinds = {_kind_of(path) for path in folder.glob("*.json")}
-    if len(kinds) != 1:
-        raise ConfigError(f"{folder} holds results of several kinds", hint="a folder for each kind")
-    return kinds.pop()
+    if unknown := sorted(kinds - set(_PAGES)):
+        raise ConfigError(f"results of {unknown[0]!r} in {folder} have no page")
+    pages = {_PAGES[kind] for kind in kinds}
+    if len(pages) != 1:
+        raise ConfigError(f"{folder} holds results of several kinds", hint="a folder for each page")
+    return pages.pop()
 
 
 def _kind_of(path: Path) -> str:

@@ -8,10 +8,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,6 @@ from ..columns import CategoryColumn, NumberColumn
 from ..config import Data, Federation, Model, Privacy, Release, SimulationConfig, Sites, Training
 from ..crypto.parameters import MOST_HOLDERS
 from ..errors import FedcganError, LedgerError
-from ..launch import APPLICATION
 from ..modalities.tabular import decode
 from ..plan import Plan
 from ..privacy.accounting import epsilon, rounded_up
@@ -34,6 +30,7 @@ from ..rehearsal import synthetic_rows
 from ..schema import TableSchema
 from ..tables import write_table
 from ..terminal import output
+from .alone import run_alone
 
 SCHEMA = TableSchema(
     name="scale",
@@ -67,16 +64,23 @@ class _Finished:
     peak_bytes: int
 
 
-def measure(sites: int, schedule: Schedule) -> dict[str, Any]:
-    """Figures of one simulation as JSON-ready content. Raises FedcganError if it is refused."""
+def measure(
+    sites: int, schedule: Schedule, *, schema: TableSchema = SCHEMA, records: int = RECORDS
+) -> dict[str, Any]:
+    """Figures of one simulation as JSON-ready content. Raises FedcganError if it is refused.
+
+    records: of a site, on average
+    """
     with tempfile.TemporaryDirectory(prefix="fedcgan-scale-") as folder:
-        return measure_in(Path(folder), sites, schedule)
+        return measure_in(Path(folder), sites, schedule, schema=schema, records=records)
 
 
-def measure_in(folder: Path, sites: int, schedule: Schedule) -> dict[str, Any]:
+def measure_in(
+    folder: Path, sites: int, schedule: Schedule, *, schema: TableSchema = SCHEMA, records: int = RECORDS
+) -> dict[str, Any]:
     """The same in an empty folder, in which the run's own folder stays."""
     load = os.getloadavg()
-    _write_inputs(config(sites, schedule), folder)
+    _write_inputs(config(sites, schedule, records), schema, records, folder)
     done = simulated(folder)
     ledgers = checked_ledgers(run_of(folder), done.report["epsilon"])
     seconds = done.report["seconds"]
@@ -85,7 +89,7 @@ def measure_in(folder: Path, sites: int, schedule: Schedule) -> dict[str, Any]:
         "sites": sites,
         "schedule": schedule,
         "rounds": done.report["rounds"],
-        "records_per_site": RECORDS,
+        "records_per_site": records,
         "key_holders": done.report["key_holders"],
         "seconds": {
             "start": round(done.seconds - wall, 2),
@@ -105,7 +109,7 @@ def measure_in(folder: Path, sites: int, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def config(sites: int, schedule: Schedule) -> SimulationConfig:
+def config(sites: int, schedule: Schedule, records: int = RECORDS) -> SimulationConfig:
     """A federation of ``sites``, small records and small networks: what grows is the number of sites."""
     holders = min(sites, MOST_HOLDERS)
     return SimulationConfig(
@@ -117,7 +121,7 @@ def config(sites: int, schedule: Schedule) -> SimulationConfig:
         privacy=Privacy(epsilon=3.0, delta=1e-5),
         model=Model(latent=16, generator_hidden=(32,), discriminator_hidden=(32,)),
         training=Training(
-            records_per_site=round(_LEAST * RECORDS),
+            records_per_site=round(_LEAST * records),
             schedule=schedule,
             rounds=_ROUNDS[schedule],
             sample_rate=0.1,
@@ -126,11 +130,11 @@ def config(sites: int, schedule: Schedule) -> SimulationConfig:
     )
 
 
-def _write_inputs(settings: SimulationConfig, folder: Path) -> None:
+def _write_inputs(settings: SimulationConfig, schema: TableSchema, records: int, folder: Path) -> None:
     """Configuration, schema and a table of made-up records, as a researcher would have them."""
-    codes = synthetic_rows(SCHEMA, round(settings.sites.count * RECORDS / (1 - _HOLDOUT)))
-    write_table(decode(codes, SCHEMA, np.random.default_rng(0)), folder / settings.data.table)
-    (folder / settings.data.schema_file).write_text(SCHEMA.to_toml(), "utf-8")
+    codes = synthetic_rows(schema, round(settings.sites.count * records / (1 - _HOLDOUT)))
+    write_table(decode(codes, schema, np.random.default_rng(0)), folder / settings.data.table)
+    (folder / settings.data.schema_file).write_text(schema.to_toml(), "utf-8")
     content = settings.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     (folder / "scale-run.toml").write_text(tomli_w.dumps(content), "utf-8")
 
@@ -143,25 +147,12 @@ def run_of(folder: Path) -> Path:
 def simulated(folder: Path) -> _Finished:
     """Run ``fedcgan simulate`` to its end. Raises FedcganError with the words of its own error."""
     arguments = ["simulate", "scale-run.toml", "--out", "release", "--json"]
-    start = time.perf_counter()
-    with open(folder / "report.json", "wb") as report, open(folder / "log.txt", "wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - this very program, with fixed arguments
-            [sys.executable, "-c", _START, *arguments],
-            cwd=folder,
-            env=_environment(),
-            stdout=report,
-            stderr=log,
-        )
-        # wait4 instead of wait: it says how much memory this child held, not the largest of all children
-        _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
+    done = run_alone(_START, arguments, folder, folder / "report.json", folder / "log.txt")
     envelope = _envelope(folder)
-    if process.returncode != 0:
+    if done.code != 0:
         error = envelope["error"]
         raise FedcganError(f"{error['code']}: {error['message']}", hint=error["hint"])
-    peak = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024
-    return _Finished(envelope["data"], seconds, peak)
+    return _Finished(envelope["data"], done.seconds, done.peak_bytes)
 
 
 def _envelope(folder: Path) -> dict[str, Any]:
@@ -171,11 +162,6 @@ def _envelope(folder: Path) -> dict[str, Any]:
         last = (folder / "log.txt").read_text("utf-8", "replace")[-500:]
         raise FedcganError(f"the simulation ended without a report: {last}") from error
     return found
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(APPLICATION), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TERM": "dumb"}
 
 
 def checked_ledgers(run: Path, reported: float) -> dict[str, Any]:

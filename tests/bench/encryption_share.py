@@ -20,7 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from client.enrolment import Keys
-from common.bench.kept import keep
+from common.bench.kept import made
 from common.config import Release
 from common.contributions import encoding
 from common.protocol.messages import Contribute, Contribution
@@ -134,7 +134,9 @@ def main() -> None:
         "median_cpu_ratio": median(row["cpu_ratio"] for row in rows),
         "pairs": rows,
     }
-    keep("encryption", summary, asked.keep, f"python -m tests.bench.encryption_share --pairs {pairs}")
+    if asked.keep:
+        command = f"python -m tests.bench.encryption_share --pairs {pairs}"
+        made("encryption", summary, command).save(asked.keep)
     sys.stdout.write(json.dumps(summary, indent=2) + "\n")
 
 

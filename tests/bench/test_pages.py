@@ -119,7 +119,8 @@ def test_what_is_no_result_is_named(folder, tmp_path):
     bad = folder / "z.json"
     for content, words in (
         ("[]", "no result"),
-        ('{"kind": "race"}', "several kinds"),
+        ('{"kind": "race"}', "no page"),
+        ('{"kind": "bench", "bench": "he"}', "several kinds"),
         ('{"kind": "league"}', "z.json"),
     ):
         bad.write_text(content)
