@@ -137,7 +137,7 @@ def _views(results: list[Result]) -> list[list[str]]:
         [str(schedule), str(sites), *(f"{views[name]:.3f}" if name in views else DASH for name in names)]
         for (schedule, sites), views in found.items()
     ]
-    return [["schedule", "sites", *(plain(name) for name in names)], *rows] if rows else []
+    return [["schedule", "sites", *(plain(name.replace("_", " ")) for name in names)], *rows] if rows else []
 
 
 def _versions(results: list[Result]) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from .standings import Standing
 
 _ROWS = (
     ("auc_boosting", "AUC on real records"),
-    ("tvd2", "distance of pairs of columns (TVD)"),
+    ("tvd2", "distance of pairs (TVD)"),
 )
 _MARKERS = "os^D"
 
