@@ -17,6 +17,7 @@ from common.contributions import (
 from common.csprng import Csprng
 from common.errors import MalformedMessageError
 from common.holdout import Split
+from common.modalities.batches import batch, sum_of_batches
 from common.modalities.layout import Layout
 from common.phases import EveryStep, Local
 from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, MOST_ATTEMPTS, Plan, attempted
@@ -103,13 +104,20 @@ def measure(records: Records, schema: Schema, plan: Plan, state: bytes, receipt:
     Of a table: how often each pair of grouped codes occurs.
     Guarantees: a unit moves the exact values by at most 1 (L2); noise comes from a CSPRNG.
     """
-    rows = records.rows
-    if isinstance(schema, TableSchema):
-        grouping = MeasureState.from_bytes(state, schema).grouping
-        rows = Layout.of(schema).to_model(grouping.to_groups(rows, schema))
     phi = measured(schema, plan)
     encoding = feature_encoding(phi, plan, plan.measure)
-    exact = phi.sum(rows, records.weights)
+    if isinstance(schema, TableSchema):
+        layout, grouping = Layout.of(schema), MeasureState.from_bytes(state, schema).grouping
+        size = batch(layout.width)
+        exact = sum_of_batches(
+            phi,
+            records.rows,
+            records.weights,
+            size,
+            lambda rows: layout.to_model(grouping.to_groups(rows, schema)),
+        )
+    else:
+        exact = phi.sum(records.rows, records.weights)
     return PrivateUpdate(encoding.grid.to_integers(exact, Csprng()), receipt)
 
 

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from common.crypto.secret_file import read_secret, write_secret
 from common.errors import (
-    ColumnError,
-    MissingValueError,
     RecordsChangedError,
     TooFewRecordsError,
     TooManyRecordsError,
@@ -21,11 +18,10 @@ from common.errors import (
 from common.holdout import Split, held_out
 from common.modalities.array_files import read_arrays
 from common.modalities.array_layout import ArrayLayout
-from common.modalities.tabular import encode
 from common.plan import Plan
 from common.records import Rows
 from common.schema import ArraySchema, Schema, TableSchema
-from common.tables import read_table
+from common.table_codes import read_codes
 
 
 def load_records(
@@ -86,20 +82,4 @@ def _read(path: Path, schema: Schema, allow_identified: bool) -> tuple[Rows, NDA
         arrays = read_arrays(path, schema, allow_identified=allow_identified)
         return ArrayLayout.of(schema).to_rows(arrays), arrays.subjects
     assert isinstance(schema, TableSchema)
-    frame = read_table(path, schema)
-    return encode(frame, schema), _subjects(frame, schema.subject) if schema.subject else None
-
-
-def _subjects(frame: pd.DataFrame, name: str) -> NDArray[Any]:
-    """Each row's subject, as text."""
-    if name not in frame.columns:
-        raise ColumnError(
-            f"the table has no column {name!r}, by which the schema tells whose record it is",
-            hint="add it, or agree on a schema that protects single records",
-        )
-    if frame[name].isna().any():
-        raise MissingValueError(
-            f"row {int(frame[name].isna().to_numpy().argmax()) + 1}, column {name!r}: a record of nobody",
-            hint="every record needs its subject, or its rows cannot be protected together",
-        )
-    return frame[name].astype(str).to_numpy()
+    return read_codes(path, schema)

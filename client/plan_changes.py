@@ -27,6 +27,7 @@ _LABELS = {
     "measure.noise_multiplier": "noise of step 'measure'",
     "measure.field_bits": "bits of each number of step 'measure'",
     "measure.split": "conditions counted apart",
+    "measure.neighbours": "how far apart columns are that are paired",
     "train": "training on records",
     "train.schedule": "schedule of training",
     "train.rounds": "training rounds or steps",

@@ -94,13 +94,17 @@ def _computed(plan: Plan, schema: Schema | None) -> Part:
     return Part("what is computed from the records", said)
 
 
+_NEAR = "two columns at most {} apart in the schema, or of a column and a condition,"
+
+
 def _measured(plan: Plan, schema: Schema | None) -> str:
     measure = plan.measure
     if isinstance(measure, Measure):
         split = ", ".join(map(plain, measure.split))
         apart = f", apart for each combination of {split}" if split else ""
+        which = "two columns" if measure.neighbours is None else _NEAR.format(measure.neighbours)
         return (
-            f"Step {MEASURE_STEP!r}: how often each pair of values of two columns occurs together{apart}; "
+            f"Step {MEASURE_STEP!r}: how often each pair of values of {which} occurs together{apart}; "
             "values are grouped by the noisy first step."
         )
     assert isinstance(measure, ArrayMeasure)

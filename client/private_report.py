@@ -130,7 +130,9 @@ def _rows(synthetic: pd.DataFrame | Arrays, schema: Schema) -> NDArray[Any]:
 
 def _told(rows: NDArray[Any], schema: Schema) -> Codes | Arrays:
     """As an evaluation takes them."""
-    return ArrayLayout.of(schema).to_arrays(rows) if isinstance(schema, ArraySchema) else rows
+    if isinstance(schema, ArraySchema):
+        return ArrayLayout.of(schema).to_arrays(rows)
+    return rows.astype(np.int64)
 
 
 def _units(records: Records) -> NDArray[np.int64]:
@@ -163,4 +165,5 @@ def _reference(rows: NDArray[Any], schema: Schema, bundle: Bundle) -> Reference:
     groups = json.loads(bundle.read(DESCRIPTION, JSON_LIMIT))["groups"]
     grouping = Grouping.from_wire(np.array(groups, np.int64), schema)
     two_way = TwoWay.of_codes(grouping.to_groups(rows, schema), list(schema.groups))
-    return Reference("records", grouping, two_way, decode(rows, schema, np.random.default_rng(0)))
+    shown = decode(rows.astype(np.int64), schema, np.random.default_rng(0))
+    return Reference("records", grouping, two_way, shown)

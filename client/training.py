@@ -18,6 +18,7 @@ from common.models.array_loss import ANCHOR_BATCH, ArrayMomentLoss
 from common.models.encoding import AnyLayout, record_tensor
 from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
+from common.models.neighbour_loss import loss_of
 from common.models.objective import FittingLoss, fake_loss, generator_loss, real_loss
 from common.models.pair import AnyDiscriminator, AnyPair, Pair
 from common.phases import Local
@@ -75,7 +76,7 @@ def train_locally(
 
 def anchor_loss(start: RoundState, features: GramFeatures) -> MomentLoss:
     """What holds the generator to the released moments."""
-    return MomentLoss(
+    return loss_of(features)(
         features,
         start.singles,
         start.pairs,

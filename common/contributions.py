@@ -17,6 +17,7 @@ from .modalities.feature_map import FeatureMap
 from .modalities.gram import GramFeatures
 from .modalities.histograms import HistogramFeatures
 from .modalities.layout import Layout
+from .modalities.neighbours import NeighbourFeatures
 from .models.build import PLAIN, new_family
 from .models.encoding import AnyLayout
 from .models.family import Family
@@ -124,7 +125,9 @@ def pairs(schema: Schema, plan: Plan) -> GramFeatures:
     layout = Layout.of(schema)
     names = [schema.columns[i].name for i in layout.order]
     split = tuple(sorted(names.index(name) for name in plan.measure.split))
-    return GramFeatures(layout, split, plan.measure.power)
+    if plan.measure.neighbours is None:
+        return GramFeatures(layout, split, plan.measure.power)
+    return NeighbourFeatures(layout, split, plan.measure.power, plan.measure.neighbours)
 
 
 def array_features(schema: Schema, plan: Plan) -> ArrayFeatures:

@@ -30,6 +30,8 @@ from .records import Records, Rows
 KEY_FILE = "holdout.key"
 _KEY_LETTERS = 16  # of pandas' keyed hash, SipHash-2-4 (Aumasson and Bernstein 2012); 96 random bits
 
+_BATCH = 1 << 16  # names that are hashed at once
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -75,8 +77,13 @@ def held_out(
 
     subjects: whose each row is, as text; None, and each row is its own, told by its number and its file
     """
-    whose = (
-        np.char.add(f"{file}:", np.arange(count).astype(str)) if subjects is None else subjects.astype(str)
-    )
-    hashes = pd.util.hash_array(whose.astype(object), hash_key=key, categorize=True)
-    return np.asarray(hashes < np.uint64(int(share * 2**64)))
+    held = np.empty(count, np.bool_)
+    for start in range(0, count, _BATCH):
+        part = slice(start, min(start + _BATCH, count))
+        if subjects is None:
+            whose = np.char.add(f"{file}:", np.arange(part.start, part.stop).astype(str))
+        else:
+            whose = subjects[part].astype(str)
+        hashes = pd.util.hash_array(whose.astype(object), hash_key=key, categorize=True)
+        held[part] = hashes < np.uint64(int(share * 2**64))
+    return held

@@ -18,8 +18,8 @@ Rows = NDArray[Any]
 class Records:
     """A site's records, those of one unit next to each other. Never leaves the site.
 
-    rows: one a record; of a table its codes, int64[records, columns] in schema order; of images and signals
-    all values and then the class, uint8 or float32[records, values + 1]
+    rows: one a record; of a table its codes, unsigned integers[records, columns] in schema order; of images
+    and signals all values and then the class, uint8 or float32[records, values + 1]
     starts: int64[units + 1], where each unit's records begin
     """
 

@@ -15,7 +15,13 @@ from .toml_file import read_content, validated
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-_OF_TABLES = ("model.latents", "model.discriminator_hidden", "training.split", "evaluation")
+_OF_TABLES = (
+    "model.latents",
+    "model.discriminator_hidden",
+    "training.split",
+    "training.neighbours",
+    "evaluation",
+)
 _OF_ARRAYS = (
     "model.generator",
     "model.generator_width",
@@ -134,6 +140,8 @@ class Training(BaseModel):
     generator_steps: for each round of ``local`` (10 if not given) or step of ``every-step`` (2)
     sample_rate: probability with which a record enters a step
     split: conditions for whose combinations all counts are taken separately; chosen by size if not given
+    neighbours: of wide tables, how many columns after it in the schema each is paired with, beside all
+    conditions; all pairs if not given, or as many as fit
     """
 
     model_config = _MODEL
@@ -142,6 +150,7 @@ class Training(BaseModel):
     schedule: Literal["moments", "every-step", "local"] = "moments"
     rounds: int = Field(default=0, ge=0, le=9999)
     split: tuple[str, ...] | None = None
+    neighbours: int | None = Field(default=None, ge=1, lt=2**14)
     local_steps: int = Field(default=20, ge=1)
     generator_steps: int | None = Field(default=None, ge=0)
     sample_rate: float = Field(default=0.02, gt=0, le=1)

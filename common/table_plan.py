@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .errors import ConfigError
+from .modalities.neighbours import cells
 from .phases import Measure, Model
 from .run_config import RunConfig
 from .schema import TableSchema
@@ -14,6 +15,7 @@ _MOST_CLASSES = 4  # combinations of conditions, up to which all counts are take
 _FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
 _FIT_STEPS = 800
+_MOST_CELLS = 1 << 20  # of all pairs of all classes, from which only neighbours are paired
 
 
 def model(config: RunConfig, schema: TableSchema) -> Model:
@@ -32,14 +34,29 @@ def model(config: RunConfig, schema: TableSchema) -> Model:
 
 def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: int) -> Measure:
     """The second sum and the fit."""
+    split = _split(config, schema)
     return Measure(
         noise_multiplier=noise,
-        split=_split(config, schema),
+        split=split,
+        neighbours=_neighbours(config, schema, split),
         power=_PAIR_POWER,
         field_bits=field_bits,
         fit_steps=config.training.fit_steps or _FIT_STEPS,
         fit_learning_rate=3e-3,
     )
+
+
+def _neighbours(config: RunConfig, schema: TableSchema, split: tuple[str, ...]) -> int | None:
+    """None while all pairs are few enough; else as many neighbours as are, one at least."""
+    if config.training.neighbours is not None:
+        return config.training.neighbours
+    free = [column.groups for column in schema.columns if not column.condition]
+    given = [column.groups for column in schema.conditions if column.name not in split]
+    classes = math.prod(column.groups for column in schema.conditions if column.name in split)
+    if classes * cells(free, given, len(free)) <= _MOST_CELLS:
+        return None
+    fits = (n for n in range(len(free), 1, -1) if classes * cells(free, given, n) <= _MOST_CELLS)
+    return next(fits, 1)
 
 
 def _split(config: RunConfig, schema: TableSchema) -> tuple[str, ...]:

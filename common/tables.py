@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pandas.errors import ParserWarning
+from pyarrow import parquet
 from pyarrow.lib import ArrowException
 
 from .columns import CategoryColumn, NumberColumn
@@ -15,21 +17,38 @@ from .errors import ColumnError, DataError, StorageError
 from .schema import TableSchema
 
 
-def read_table(path: Path, schema: TableSchema | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, schema: TableSchema | None = None, *, columns: list[str] | None = None
+) -> pd.DataFrame:
     """A table. In CSV an empty field is a missing value and nothing else is; with a schema, text stays text.
 
+    columns: of Parquet, the only ones that are read
     Raises DataError if the file is absent or no table, ColumnError if header and rows do not fit.
     """
     if not path.is_file():
         raise DataError(f"there is no table at {path}")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, schema)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path, columns=columns)
+        return _read_csv(path, schema)
     except DataError:
         raise
     except Exception as error:  # pandas lets the errors of every codec and compression through
-        raise DataError(
-            f"{path} cannot be read as a table", hint="CSV with a header line, or Parquet"
-        ) from error
+        raise _no_table(path) from error
+
+
+def read_columns(path: Path) -> tuple[list[Any], int]:
+    """Names of a Parquet file's columns and number of its rows; nothing else is read. Raises DataError."""
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.empty_table().to_pandas().columns)
+            return names, int(file.metadata.num_rows)
+    except Exception as error:
+        raise _no_table(path) from error
+
+
+def _no_table(path: Path) -> DataError:
+    return DataError(f"{path} cannot be read as a table", hint="CSV with a header line, or Parquet")
 
 
 def _read_csv(path: Path, schema: TableSchema | None) -> pd.DataFrame:

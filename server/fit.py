@@ -10,6 +10,7 @@ import torch
 from common.events import figure, stage
 from common.modalities.gram import GramFeatures
 from common.models.moment_loss import MomentLoss
+from common.models.neighbour_loss import loss_of
 from common.models.tabular import Generator
 from common.phases import Measure
 
@@ -59,7 +60,7 @@ def fit(
 
 def moment_loss(moments: Moments, features: GramFeatures) -> MomentLoss:
     """The loss that compares a generator with these moments."""
-    return MomentLoss(
+    return loss_of(features)(
         features,
         moments.singles,
         moments.pairs,

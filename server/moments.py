@@ -79,7 +79,7 @@ def estimate(total: Array, features: GramFeatures, noise_multiplier: float, sing
     gram, blocks = features.matrices(total), features.blocks
     used = np.concatenate([deviation > 0 for deviation in singles.deviations])
     gram = gram * used[:, None] * used
-    spread = noise_multiplier / features.pair_weights
+    spread = features.spread(noise_multiplier)
     widths = np.array([used[block].sum() for block in blocks])
     class_totals = _class_totals(gram, features, spread, widths)
     records = max(1.0, float(class_totals.sum()))

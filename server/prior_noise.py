@@ -28,7 +28,7 @@ def table_noise(features: GramFeatures, noise: float) -> float:
     their block; of another number of them, the noisiest has its value's margin, averaged over its blocks.
     """
     widths = np.array([block.stop - block.start for block in features.blocks])
-    spread = noise / features.pair_weights
+    spread = features.spread(noise)
     both = combinations(range(len(widths)), 2)
     found = [_averaged([widths[i] * widths[j] * spread[i, j] ** 2 for i, j in both])]
     rest = [place for place, j in enumerate(features.columns) if j >= len(features.layout.generated)]

@@ -15,6 +15,7 @@ from common.evidence.content import ReportContent
 from common.evidence.meaning import meanings
 from common.evidence.reference import Reference
 from common.modalities.array_files import read_arrays
+from common.phases import Measure
 from common.plan import Plan
 from common.release_files import load_sums
 from common.schema import ArraySchema, Schema, TableSchema
@@ -60,12 +61,15 @@ def content_of(run: Path, *, private: bool, override: str | None = None) -> Repo
 def reference_of(plan: Plan, schema: Schema, raw: bytes) -> Reference | None:
     """What released sums say about real records; None for images and signals, whose sums are no picture.
 
+    Of pairs nothing where not all are measured: the page would show the others as if they were.
+
     raw: the file of released sums. Raises StorageError.
     """
     if not isinstance(schema, TableSchema):
         return None
     sums = Sums.from_bytes(raw, schema, plan)
-    return Reference("released material", sums.grouping, two_way(sums, plan, schema))
+    every = isinstance(plan.measure, Measure) and plan.measure.neighbours is None
+    return Reference("released material", sums.grouping, two_way(sums, plan, schema) if every else None)
 
 
 def _folders(run: Path) -> tuple[Path, RunFolder]:

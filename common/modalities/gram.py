@@ -84,6 +84,14 @@ class GramFeatures:
         rows, columns = self.indices
         return np.asarray(self.pair_weights[self.owner[rows], self.owner[columns]])
 
+    def spread(self, noise: float) -> Array:
+        """Standard deviation of the noise in a count of each pair of columns, float64[k, k].
+
+        Infinite where a pair is not measured. noise: of a coordinate of the sum
+        """
+        weights = self.pair_weights
+        return np.divide(noise, weights, out=np.full_like(weights, np.inf), where=weights > 0)
+
     @property
     def count(self) -> int:
         """Length of phi."""

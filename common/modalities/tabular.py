@@ -5,7 +5,8 @@ A record is one code a column: ``int64[records, columns]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,26 +27,40 @@ def encode(frame: pd.DataFrame, schema: TableSchema) -> Codes:
     Raises ColumnError, MissingValueError, ValueNotAllowedError or ConstraintError naming row and column (or
     constraint), never a value.
     """
-    missing = [name for name in schema.names if name not in frame.columns]
-    extra = [str(name) for name in frame.columns if name not in {*schema.names, schema.subject}]
+    return encode_columns(list(frame.columns), frame.__getitem__, len(frame), schema, np.dtype(np.int64))
+
+
+def encode_columns(
+    names: list[Any],
+    column_of: Callable[[str], pd.Series],
+    count: int,
+    schema: TableSchema,
+    kind: np.dtype[Any],
+) -> Codes:
+    """The same of ``count`` records whose columns are read one by one, in integers of ``kind``.
+
+    column_of: a column by name, asked for once or twice
+    """
+    missing = [name for name in schema.names if name not in names]
+    extra = [str(name) for name in names if name not in {*schema.names, schema.subject}]
     if missing or extra:
         raise ColumnError(
             f"the table does not have the columns of schema {schema.name!r}: "
             f"missing {missing or 'none'}, not in the schema {extra or 'none'}",
             hint="drop or rename columns, or agree on another schema",
         )
-    codes = np.empty((len(frame), len(schema.columns)), np.int64)
+    codes = np.empty((count, len(schema.columns)), kind)
     for position, column in enumerate(schema.columns):
-        codes[:, position] = _encode_column(frame[column.name], column)
-    _check_constraints(frame, codes, schema)
+        codes[:, position] = _encode_column(column_of(column.name), column)
+    _check_constraints(column_of, codes, schema)
     return codes
 
 
-def _check_constraints(frame: pd.DataFrame, codes: Codes, schema: TableSchema) -> None:
+def _check_constraints(column_of: Callable[[str], pd.Series], codes: Codes, schema: TableSchema) -> None:
     constraints = constraints_of(schema)
     used = {name for constraint in constraints for name in constraint.columns}
     values = {
-        column.name: _values(frame[column.name], codes[:, position], column)
+        column.name: _values(column_of(column.name), codes[:, position].astype(np.int64), column)
         for position, column in enumerate(schema.columns)
         if column.name in used
     }

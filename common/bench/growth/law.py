@@ -9,7 +9,7 @@ import numpy as np
 from scipy import optimize, stats
 
 _FEWEST = 3
-_POWERS = (0.5, 1.0, 1.5, 2.0)
+_POWERS = (1.0, 1.5, 2.0)
 _SEEN = 0.1  # of the fixed part, from which growth is more than noise
 
 
@@ -18,7 +18,7 @@ class Law:
     """Cost y at x, two ways.
 
     exponent: of y = b x**exponent, least squares on logarithms; low, high: its 95 % interval (Student's t)
-    fixed, factor, power: of y = fixed + factor * x**power, all at least 0, the power 1/2, 1, 3/2 or 2; least
+    fixed, factor, power: of y = fixed + factor * x**power, all at least 0, the power 1, 3/2 or 2; least
     squares of relative errors: what holds where a start-up cost hides the growth; off: its largest such error
     least, most: the range of x that was measured
     """
