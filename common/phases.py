@@ -5,16 +5,9 @@ Nothing that sets a guarantee has a default.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .privacy.mechanism import LEAST_NOISE, GaussianSum, SampledGaussian
 
@@ -118,8 +111,8 @@ class Measure(BaseModel):
     noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
     split: conditions for whose combinations all counts are taken separately; may be none
     power: a pair of columns with a and b codes weighs (a b)**power
-    neighbours: how many columns after it in the schema each is paired with, beside all conditions; if left
-    out, all pairs are measured
+    neighbours: how many columns after it in the schema each is paired with, beside all conditions; if none,
+    all pairs are measured
     fit_steps: generator steps on the released sums (post-processing)
     """
 
@@ -130,15 +123,7 @@ class Measure(BaseModel):
     field_bits: int = Field(ge=8, le=28)
     fit_steps: int = Field(ge=1, lt=2**31)
     fit_learning_rate: float = Field(gt=0)
-    neighbours: int | None = Field(default=None, ge=1, lt=2**14)
-
-    @model_serializer(mode="wrap")
-    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A plan that measures all pairs says nothing of neighbours."""
-        content: dict[str, Any] = written(self)
-        if self.neighbours is None:
-            content.pop("neighbours", None)
-        return content
+    neighbours: int | None = Field(ge=1, lt=2**14)
 
     @property
     def mechanism(self) -> GaussianSum:

@@ -36,7 +36,9 @@ def content(paths: Sequence[Path], prefix: str) -> tuple[dict[str, Any], dict[st
     if others := len(results) - len(grown) - len(runs):
         raise ConfigError(f"{others} of the files are neither of bench scale --along nor of bench deployment")
     grown.sort(key=lambda one: _AXES.index(one.data["along"]))
-    runs.sort(key=lambda one: (one.data["round_trip_ms"] or 0.0, -(one.data["megabits"] or 1e9)))
+    runs.sort(
+        key=lambda one: (one.data["sites"], one.data["round_trip_ms"] or 0.0, -(one.data["megabits"] or 1e9))
+    )
     axes = [_axis(one, f"{prefix}-{number}", pictures) for number, one in enumerate(grown, 1)]
     return {"axes": axes, "network": _network(runs) if runs else None}, pictures
 
@@ -155,6 +157,7 @@ def _measured(data: dict[str, Any], model: NetworkModel | None) -> list[str]:
         one = model.seconds(1, trip / 1000, rate, data["sum_payload_bytes"], rate)
         said = f"{one:.1f}"
     return [
+        str(data["sites"]),
         "none" if trip is None else f"{trip:g}",
         "no limit" if rate is None else f"{rate:g}",
         f"{data['seconds_per_sum']:.1f}",
