@@ -19,7 +19,7 @@ from common.models.encoding import AnyLayout, record_tensor
 from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
 from common.models.objective import FittingLoss, fake_loss, generator_loss, real_loss
-from common.models.pair import AnyDiscriminator, AnyPair, Pair
+from common.models.pair import AnyDiscriminator, AnyPair, Pair, count
 from common.phases import Local
 from common.plan import Plan
 from common.privacy.ledger import Receipt
@@ -140,7 +140,7 @@ def train_discriminator(
     discriminator.double()  # float32 would round other records' gradients anew when one is added
     discriminator.to(device.place)
     like = torch.zeros(1, layout.width, dtype=torch.float64)
-    at_once = device.at_once(bytes_of_a_row(discriminator, (like,), gradients=3))
+    at_once = device.at_once(bytes_of_a_row(discriminator, (like,), 3 * count(discriminator)))
     wrapped = GradSampleModule(discriminator, loss_reduction="sum")
     sgd = torch.optim.SGD(wrapped.parameters(), train.discriminator_learning_rate)
     optimiser = CsprngDPOptimizer(sgd, random, train)
