@@ -53,13 +53,14 @@ class Data(BaseModel):
 class Sites(BaseModel):
     """How many sites there are and how records come to them.
 
-    split: ``column`` (one site for each value of ``column``), ``iid``, or ``dirichlet`` (label skew:
-    each class of ``column`` is spread with concentration ``alpha``); subjects stay together
+    split: ``column`` (one site for each value of ``column``), ``iid``, ``dirichlet`` (label skew: each class
+    of ``column`` is spread with concentration ``alpha``), or ``class`` (every site holds a single class of
+    ``column``); subjects stay together
     """
 
     model_config = _MODEL
     count: int = Field(ge=3, le=MOST_SITES)
-    split: Literal["column", "iid", "dirichlet"] = "iid"
+    split: Literal["column", "iid", "dirichlet", "class"] = "iid"
     column: str | None = None
     alpha: float = Field(default=0.3, gt=0)
 

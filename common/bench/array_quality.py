@@ -110,7 +110,10 @@ def load(modality: str, data: Path, seed: int) -> tuple[Arrays, Arrays, ArraySch
         cut = round((1 - _TEST) * len(order))
         parts = [(arrays["X"][rows], arrays["y"][rows]) for rows in (order[:cut], order[cut:])]
     else:
-        raise DataError(f"{data} has neither x_train nor X", hint="see docs/benchmarks.md")
+        raise DataError(
+            f"{data} has neither x_train nor X",
+            hint="an npz with x_train, y_train, x_test and y_test, or with X and y",
+        )
     labels = np.unique(np.concatenate([y for _, y in parts]))
     label = CategoryColumn(name="label", categories=tuple(int(value) for value in labels))
     schema: ArraySchema

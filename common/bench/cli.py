@@ -10,16 +10,10 @@ import typer
 
 from ..errors import ConfigError
 from ..terminal import guarded, print_result
+from .choices import Schedule
 from .kept import Keep, keep
 from .league_cli import league, pages
-
-
-class Schedule(StrEnum):
-    """How a run goes on after the measure phase."""
-
-    MOMENTS = "moments"
-    EVERY_STEP = "every-step"
-    LOCAL = "local"
+from .tax.command import tax
 
 
 class Modality(StrEnum):
@@ -257,6 +251,7 @@ def gate(
 
 
 app.command()(league)
+app.command()(tax)
 app.command()(pages)
 
 

@@ -25,13 +25,13 @@ Keep = Annotated[
 
 
 class Machine(BaseModel):
-    """Where it was measured; load: 1-minute average when the result was kept."""
+    """Where it was measured; load: 1-minute average, if it was noted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     system: str
     kind: str
     processors: int
-    load: float
+    load: float | None
 
 
 class Kept(BaseModel):
@@ -60,8 +60,11 @@ class Kept(BaseModel):
             raise ConfigError(f"{path.name} is no kept result: {first_problem(error)}") from error
 
 
-def keep(bench: str, data: dict[str, Any], path: Path | None) -> None:
-    """Write the result of ``bench`` to ``path``, whole, if there is one. Raises StorageError."""
+def keep(bench: str, data: dict[str, Any], path: Path | None, command: str | None = None) -> None:
+    """Write the result of ``bench`` to ``path``, whole, if there is one. Raises StorageError.
+
+    command: by which it was made, if not by ``fedcgan bench``
+    """
     if path is None:
         return
     machine = Machine(
@@ -73,7 +76,7 @@ def keep(bench: str, data: dict[str, Any], path: Path | None) -> None:
     result = Kept(
         bench=bench,
         measured=datetime.now(UTC).date().isoformat(),
-        command=typed(sys.argv[1:]),
+        command=command or typed(sys.argv[1:]),
         machine=machine,
         versions=versions(),
         data=data,

@@ -74,8 +74,11 @@ def league(
 
 
 def pages(
-    folder: Annotated[Path, typer.Argument(help="Of results, as fedcgan bench league leaves them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Markdown file; its pictures lie beside it.")],
+    folder: Annotated[Path, typer.Argument(help="Of results of one kind, or of such folders.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Markdown file, pictures beside it; or the folder of all pages."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Tables and pictures from results: the same results give the same bytes."""

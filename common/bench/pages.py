@@ -1,4 +1,4 @@
-"""Pages of documentation from results of benches: one template for each kind of result."""
+"""Pages of documentation from results of benches: one template for each kind, and one page over all."""
 
 from __future__ import annotations
 
@@ -11,32 +11,55 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..durable import write_whole
 from ..errors import ConfigError
+from . import arrays_page, overview_page
 from .league import page as league_page
-from .league.results import KIND as LEAGUE
+from .tax import page as tax_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 Content = Callable[[Sequence[Path], str], tuple[dict[str, Any], dict[str, str]]]
 """Of files of results and a prefix for pictures: what the template is given, and pictures by file name."""
 
-_KINDS: dict[str, tuple[str, Content]] = {LEAGUE: ("league.md.j2", league_page.content)}
+_PAGES: dict[str, tuple[str, Content]] = {
+    "league": ("league.md.j2", league_page.content),
+    "tax": ("tax.md.j2", tax_page.content),
+    "quality": ("arrays.md.j2", arrays_page.content),
+}
+"""By what the results are of."""
+
+_OVERVIEW = "benchmarks"
+"""The page over all; others are named after it and their folder."""
 
 
-def write_pages(folder: Path, out: Path) -> list[Path]:
-    """Write the page of a folder's results, and its pictures beside it; returns what was written.
+def write_pages(results: Path, out: Path) -> list[Path]:
+    """Write pages and their pictures; returns what was written. The same results give the same bytes.
 
-    The same results give the same bytes. Raises ConfigError without results, or with some of no known kind or
-    of two kinds; StorageError.
+    results: a folder of results of one kind, then ``out`` is a page; or a folder of such folders, then it is
+    the folder of a page for each of them whose kind has one, and of ``benchmarks.md`` over all
+    Raises ConfigError without results, with some of no known kind or of two kinds; StorageError.
     """
-    paths = sorted(folder.glob("*.json"))
-    kinds = {_kind(path) for path in paths}
-    if len(kinds) != 1:
-        raise ConfigError(
-            f"{folder} holds no results" if not kinds else f"{folder} holds results of several kinds",
-            hint="a folder of fedcgan bench league",
-        )
-    template, content = _KINDS[kinds.pop()]
-    given, pictures = content(paths, out.stem)
+    if any(results.glob("*.json")):
+        kind = _kind(results)
+        if kind not in _PAGES:
+            raise ConfigError(f"results of {kind!r} have no page of their own", hint="name the folder above")
+        return _write(out, *_PAGES[kind], sorted(results.glob("*.json")))
+    folders = sorted(path.parent for path in {one.parent: one for one in results.glob("*/*.json")}.values())
+    if not folders:
+        raise ConfigError(f"{results} holds no results", hint="files of fedcgan bench ... --keep FILE")
+    kinds = {folder: _kind(folder) for folder in folders}
+    if unknown := sorted(set(kinds.values()) - set(_PAGES) - set(overview_page.BENCHES)):
+        raise ConfigError(f"results of {unknown[0]!r} have no page")
+    written = []
+    for folder, kind in kinds.items():
+        if kind in _PAGES:
+            page = out / f"{_OVERVIEW}-{folder.name}.md"
+            written += _write(page, *_PAGES[kind], sorted(folder.glob("*.json")))
+    rest = sorted(path for folder in folders for path in folder.glob("*.json"))
+    return [*written, *_write(out / f"{_OVERVIEW}.md", "overview.md.j2", overview_page.content, rest)]
+
+
+def _write(page: Path, template: str, content: Content, paths: Sequence[Path]) -> list[Path]:
+    given, pictures = content(paths, page.stem)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
@@ -47,21 +70,27 @@ def write_pages(folder: Path, out: Path) -> list[Path]:
     )
     environment.filters["code"] = code
     text = environment.get_template(template).render(given)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = {out: text, **{out.parent / name: svg for name, svg in pictures.items()}}
+    page.parent.mkdir(parents=True, exist_ok=True)
+    written = {page: text, **{page.parent / name: svg for name, svg in pictures.items()}}
     for path, what in written.items():
         write_whole(path, lambda temporary, what=what: temporary.write_text(what, "utf-8"))  # type: ignore[misc]
     return list(written)
 
 
-def _kind(path: Path) -> str:
+def _kind(folder: Path) -> str:
+    """What all results of a folder are of."""
+    kinds = {_kind_of(path) for path in folder.glob("*.json")}
+    if len(kinds) != 1:
+        raise ConfigError(f"{folder} holds results of several kinds", hint="a folder for each kind")
+    return kinds.pop()
+
+
+def _kind_of(path: Path) -> str:
     try:
-        kind = json.loads(path.read_bytes())["kind"]
+        said = json.loads(path.read_bytes())
+        return str(said["bench"] if said["kind"] == "bench" else said["kind"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path.name} is no result of a bench") from error
-    if kind not in _KINDS:
-        raise ConfigError(f"{path.name} is of a kind that has no page: {kind!r}")
-    return str(kind)
 
 
 def code(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 from rich.table import Table
 
 from ..config import Data, Federation, Privacy, Release, SimulationConfig, Sites, Training
@@ -21,10 +22,12 @@ from ..simulation.prepare import Run
 from ..simulation.split import assign
 from ..tables import read_table
 from ..terminal import output
+from ..toml_file import first_problem
 from ..versions import versions
 from .central import synthesise
 
-_ROUNDS = {"moments": 0, "every-step": 200, "local": 5}
+ROUNDS = {"moments": 0, "every-step": 200, "local": 5}
+"""Adversarial rounds, or steps, that a schedule has unless asked for others."""
 
 
 def measure(
@@ -55,7 +58,8 @@ def measure(
     if label not in schema.names:
         raise ConfigError(f"the schema has no column {label!r}", hint="columns: " + ", ".join(schema.names))
     frames = [read_table(path, schema) for path in (train, test)]
-    config = configuration(frames[0], schema, label, epsilon, delta, sites, skew, schedule, rounds, seed)
+    dealt = sites_of(sites, label, skew)
+    config = configuration(frames[0], schema, dealt, epsilon, delta, schedule, rounds, seed)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         simulate = import_module("server.simulate").simulate
@@ -91,14 +95,32 @@ def measure(
     }
 
 
+def sites_of(count: int, label: str, skew: float | None, whole: bool = False) -> Sites:
+    """So many sites, and how the label's classes come to them.
+
+    skew: Dirichlet concentration, None for the same mixture everywhere; whole: each site has one class only
+    Raises ConfigError for fewer than 3 sites.
+    """
+    split: dict[str, Any] = {"split": "iid"}
+    if whole:
+        split = {"split": "class", "column": label}
+    elif skew is not None:
+        split = {"split": "dirichlet", "column": label, "alpha": skew}
+    try:
+        return Sites.model_validate({"count": count, **split})
+    except ValidationError as error:
+        raise ConfigError(
+            f"{count} sites make no federation: {first_problem(error)}",
+            hint="of a sum of two, each site knows the other's part; a federation has 3 sites or more",
+        ) from error
+
+
 def configuration(
     frame: pd.DataFrame,
     schema: TableSchema,
-    label: str,
+    sites: Sites,
     epsilon: float,
     delta: float,
-    count: int,
-    skew: float | None,
     schedule: str,
     rounds: int | None,
     seed: int,
@@ -107,10 +129,8 @@ def configuration(
 
     Raises ConfigError if a site got no record.
     """
-    split = {"split": "iid"} if skew is None else {"split": "dirichlet", "column": label, "alpha": skew}
-    training = {"schedule": schedule, "rounds": _ROUNDS[schedule] if rounds is None else rounds}
-    sites = Sites.model_validate({"count": count, **split})
-    sizes = _site_sizes(frame, schema, sites, seed)
+    training = {"schedule": schedule, "rounds": ROUNDS[schedule] if rounds is None else rounds}
+    count, sizes = sites.count, site_sizes(frame, schema, sites, seed)
     if sizes.min() == 0:
         raise ConfigError(
             f"with seed {seed} a site holds no record",
@@ -134,8 +154,8 @@ def configuration(
     )
 
 
-def _site_sizes(frame: pd.DataFrame, schema: TableSchema, sites: Sites, seed: int) -> np.ndarray:
-    """As the simulation will split them: a benchmark may know, a federation declares a bound."""
+def site_sizes(frame: pd.DataFrame, schema: TableSchema, sites: Sites, seed: int) -> np.ndarray:
+    """Units of each site, as the simulation will split them: a federation only declares bounds."""
     random = np.random.default_rng(seed)
     _, numbers = assign(frame, schema.subject, sites, random)
     units = frame[schema.subject] if schema.subject else pd.Series(np.arange(len(frame)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 
 import numpy as np
@@ -25,6 +26,8 @@ def assign(
     groups = _subjects(frame, subject)
     if sites.split == "iid":
         of_subject = random.permutation(groups.max() + 1) % sites.count
+    elif sites.split == "class":
+        of_subject = _by_class(frame, groups, sites, random)
     else:
         of_subject = _dirichlet(frame, groups, sites, random)
     return _numbered(sites.count), of_subject[groups].astype(np.int64)
@@ -52,16 +55,51 @@ def _dirichlet(frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.ra
 
     A subject's class is that of its first row (Hsu, Qi, Brown 2019).
     """
-    classes = pd.factorize(_column(frame, sites))[0]
-    people, first = np.unique(groups, return_index=True)
-    of_subject = np.empty(len(people), np.int64)
+    classes = _class_of_subject(frame, groups, sites)
+    of_subject = np.empty(len(classes), np.int64)
     for value in np.unique(classes):
-        members = random.permutation(np.nonzero(classes[first] == value)[0])
+        members = random.permutation(np.nonzero(classes == value)[0])
         shares = random.dirichlet(np.full(sites.count, sites.alpha))
         borders = np.round(np.cumsum(shares)[:-1] * len(members)).astype(np.int64)
         for number, part in enumerate(np.split(members, borders)):
             of_subject[part] = number
     return of_subject
+
+
+def _by_class(frame: pd.DataFrame, groups: Indices, sites: Sites, random: np.random.Generator) -> Indices:
+    """Each site holds subjects of one class, or, with fewer sites than classes, some classes whole."""
+    classes = np.unique(_class_of_subject(frame, groups, sites), return_inverse=True)[1]
+    of_subject = np.empty(len(classes), np.int64)
+    for value, mine in enumerate(_deal(np.bincount(classes), sites.count)):
+        members = random.permutation(np.nonzero(classes == value)[0])
+        of_subject[members] = np.resize(mine, len(members))
+    return of_subject
+
+
+def _deal(sizes: Indices, count: int) -> list[list[int]]:
+    """Numbers of each class's sites.
+
+    One a class, and every further site to the class whose sites are the largest (highest averages, D'Hondt);
+    with fewer sites than classes, the largest class first, each to the site that holds the least.
+    """
+    if count < len(sizes):
+        lightest, dealt = [(0, number) for number in range(count)], [[0]] * len(sizes)
+        for value in np.argsort(-sizes, kind="stable"):
+            held, number = heapq.heappop(lightest)
+            dealt[value] = [number]
+            heapq.heappush(lightest, (held + int(sizes[value]), number))
+        return dealt
+    seats = np.ones(len(sizes), np.int64)
+    for _ in range(count - len(sizes)):
+        seats[np.argmax(sizes / seats)] += 1
+    return [list(range(end - own, end)) for end, own in zip(np.cumsum(seats), seats, strict=True)]
+
+
+def _class_of_subject(frame: pd.DataFrame, groups: Indices, sites: Sites) -> Indices:
+    """Code of each subject's class, that of its first row, in the order in which classes come."""
+    _, first = np.unique(groups, return_index=True)
+    classes: Indices = pd.factorize(_column(frame, sites))[0][first]
+    return classes
 
 
 def _column(frame: pd.DataFrame, sites: Sites) -> pd.Series:

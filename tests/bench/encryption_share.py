@@ -20,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from client.enrolment import Keys
+from common.bench.kept import keep
 from common.config import Release
 from common.contributions import encoding
 from common.protocol.messages import Contribute, Contribution
@@ -117,7 +118,9 @@ def in_fits(report: dict) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=3)
-    pairs = parser.parse_args().pairs
+    parser.add_argument("--keep", type=Path)
+    asked = parser.parse_args()
+    pairs = asked.pairs
     simulate_once(True, fit_steps=1)  # so that no counted run pays for imports and first uses
     rows = []
     for number in range(pairs):
@@ -131,6 +134,7 @@ def main() -> None:
         "median_cpu_ratio": median(row["cpu_ratio"] for row in rows),
         "pairs": rows,
     }
+    keep("encryption", summary, asked.keep, f"python -m tests.bench.encryption_share --pairs {pairs}")
     sys.stdout.write(json.dumps(summary, indent=2) + "\n")
 
 

@@ -1,12 +1,17 @@
 """Pages from made-up results: medians, what went wrong, the same bytes every time."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
+from common.bench.kept import Kept
 from common.bench.league.results import About, Limits, Result, Scores
 from common.bench.pages import write_pages
 from common.errors import ConfigError
+from tests.typed import typed
 
 
 def result(system="aim", epsilon=1.0, seed=0, auc=0.9, **changed):
@@ -114,14 +119,58 @@ def test_what_is_no_result_is_named(folder, tmp_path):
     bad = folder / "z.json"
     for content, words in (
         ("[]", "no result"),
-        ('{"kind": "race"}', "no page"),
+        ('{"kind": "race"}', "several kinds"),
         ('{"kind": "league"}', "z.json"),
     ):
         bad.write_text(content)
         with pytest.raises(ConfigError, match=words):
             write_pages(folder, tmp_path / "page.md")
+    (tmp_path / "more" / "races").mkdir(parents=True)
+    (tmp_path / "more" / "races" / "r.json").write_text('{"kind": "race"}')
+    for asked in (tmp_path / "more" / "races", tmp_path / "more"):
+        with pytest.raises(ConfigError, match="no page"):
+            write_pages(asked, tmp_path / "page.md")
     assert not (tmp_path / "page.md").exists()
     extra = json.loads(next(folder.glob("toy-aim*")).read_text()) | {"sneaked": 1}
     bad.write_text(json.dumps(extra))
     with pytest.raises(ConfigError, match="sneaked"):
         write_pages(folder, tmp_path / "page.md")
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+def test_the_documentation_is_what_the_results_say(tmp_path):
+    """Whoever keeps a new result makes the pages anew: fedcgan bench pages docs/results -o docs."""
+    pages = [path for path in write_pages(RESULTS, tmp_path) if path.suffix == ".md"]
+    assert {"benchmarks.md", "benchmarks-league.md", "benchmarks-arrays.md"} <= {path.name for path in pages}
+    for page in pages:
+        assert page.read_text("utf-8") == (RESULTS.parent / page.name).read_text("utf-8"), page.name
+        assert {name.name for name in tmp_path.glob(f"{page.stem}-*.svg")} <= set(os.listdir(RESULTS.parent))
+
+
+def test_images_beside_pooled_records_and_what_is_no_such_result(tmp_path):
+    folder = shutil.copytree(RESULTS / "arrays", tmp_path / "arrays")
+    [page, *pictures] = write_pages(folder, tmp_path / "page.md")
+    text = page.read_text("utf-8")
+    found = json.loads((folder / "mnist-epsilon1-moments-seed0.json").read_text("utf-8"))
+    accuracy = f"{found['data']['accuracy']:.1f}"
+    assert f"| a federation | {accuracy} |" in text
+    assert all(path.name in text for path in pictures)
+    found["data"]["accuracy"] = 12.3  # control: the page follows the file
+    (folder / "mnist-epsilon1-moments-seed0.json").write_text(json.dumps(found), "utf-8")
+    assert "| a federation | 12.3 |" in write_pages(folder, page)[0].read_text("utf-8")
+    for changed, words in (({"bench": "he"}, "several kinds"), ({"version": 2}, "no kept result")):
+        (folder / "z.json").write_text(json.dumps(found | changed), "utf-8")
+        with pytest.raises(ConfigError, match=words):
+            write_pages(folder, page)
+
+
+def test_a_result_is_kept_with_its_command_and_nothing_of_where_it_was_made(tmp_path):
+    path = tmp_path / "kept.json"
+    done = typed("bench", "he", "--parameters", 2000, "--repeats", 1, "--keep", path)
+    assert done.returncode == 0, done.stderr
+    kept = Kept.load(path)
+    assert (kept.bench, kept.command) == ("he", "fedcgan bench he --parameters 2000 --repeats 1")
+    assert str(tmp_path) not in path.read_text("utf-8")
+    assert kept.data["parameters"] == 2000

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
@@ -31,6 +29,7 @@ from common.holdout import held_out, site_key
 from common.plan import Party
 from common.privacy.ledger import Cap
 from tests import toy, toy_arrays
+from tests.typed import typed
 
 SITE = "site-east"
 JOINED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -341,16 +340,16 @@ def test_a_proposed_plan_brings_its_own_schema(template, site):
 
 
 def test_the_command_says_all_and_ends_as_the_first_failure(template, site):
-    command = [Path(sys.executable).parent / "fedcgan", "site", "check", site, "--plan", template.plan.hash]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    command = ("site", "check", site, "--plan", template.plan.hash)
+    done = typed(*command, "--json")
     data = json.loads(done.stdout)["data"]
     assert (data["ready"], [one["check"] for one in data["checks"]]) == (True, list(CHECKS))
     frame = pd.read_parquet(site / "records.parquet")
     frame.assign(age=500).to_parquet(site / "records.parquet")
-    failed = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    failed = typed(*command, "--json")
     data = json.loads(failed.stdout)["data"]
     assert (failed.returncode, data["ready"]) == (3, False)
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = typed(*command)
     assert said.returncode == 3
     assert "not ready" in said.stdout
     assert "500" not in said.stdout + said.stderr  # no value of a record

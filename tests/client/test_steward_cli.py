@@ -5,10 +5,7 @@ import logging
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,10 +22,10 @@ from common.errors import ConfigError, PausedError, WithdrawnError
 from common.plan import Party
 from server.enrolment import enrol, make_keys
 from tests import toy
+from tests import typed as command_line
 from tests.federation import LocalFederation
 
 SITE = "site-east"
-COMMAND = [Path(sys.executable).parent / "fedcgan", "site"]
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +58,8 @@ def proposed(template, site):
     return plan
 
 
-def typed(*words, code: int = 0, **settings) -> str:
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=120, **settings
-    )
+def typed(*words, code: int = 0) -> str:
+    done = command_line.typed("site", *words)
     assert done.returncode == code, (done.stdout, done.stderr)
     return done.stdout + done.stderr
 
@@ -176,7 +171,7 @@ def test_a_reason_is_needed(site, act):
 
 
 def test_withdrawing_asks_or_needs_a_yes(site):
-    typed("withdraw", site, "--reason", "we leave", code=2, stdin=subprocess.DEVNULL)
+    typed("withdraw", site, "--reason", "we leave", code=2)
     assert data("withdraw", site, "--reason", "we leave", code=2)["code"] == "usage"
     standing.check(site)
     assert list((site / "runs").glob("*/share.key"))

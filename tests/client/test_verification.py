@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from common.plan import MEASURE_STEP
 from common.privacy.ledger import Cap, Ledger
 from tests import toy
 from tests.federation import LocalFederation
+from tests.typed import typed
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +80,14 @@ def test_a_crash_before_an_answer_was_noted_is_no_older_copy(tmp_path, monkeypat
 def test_the_command_says_what_it_checked(finished):
     federation, _ = finished
     folder = federation.site_folder("site-west")
-    command = [Path(sys.executable).parent / "fedcgan", "site", "budget", folder, "--verify"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    command = ("site", "budget", folder, "--verify")
+    done = typed(*command, "--json")
     data = json.loads(done.stdout)["data"]
     steps = len(federation.plan.steps)
     assert data["verified"]["stored"] == steps
     assert data["unit"] == federation.plan.privacy.unit
     assert [(line["step"], line["outcome"]) for line in data["outcomes"]] == [("", "finished")]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = typed(*command).stdout
     whole = f"verified: {steps} charges, {steps} answers; {steps} stored contributions, all in the ledger"
     assert whole in said
     assert re.search(r"\(run\) +finished", said)

@@ -1,10 +1,7 @@
 """``fedcgan plan estimate``: what it says is what a run then does; what cannot work is refused."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +16,7 @@ from common.planning import local_field_bits, make_plan, stand_in
 from common.privacy.integer_noise import FEWEST_STEPS
 from tests import toy
 from tests.federation import LocalFederation
+from tests.typed import typed
 
 
 def planned(**changes):
@@ -120,7 +118,6 @@ def test_the_command_prints_one_envelope(tmp_path):
         'schedule = "local"\nrounds = 1\n'
         "[model]\nlatent = 4\ngenerator_hidden = [8]\ndiscriminator_hidden = [8]\n"
     )
-    command = [Path(sys.executable).parent / "fedcgan", "plan", "estimate", tmp_path / "study.toml", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = typed("plan", "estimate", tmp_path / "study.toml", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["data"]["sites"] == 4

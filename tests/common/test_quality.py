@@ -1,8 +1,6 @@
 """The scores of ``fedcgan bench quality``: what they say of tables whose answer is known."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from common.modalities.tabular import encode
 from common.schema import Schema
 from common.tables import read_table
 from tests import toy
+from tests.typed import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 ADULT = ROOT.parent / "shared" / "data" / "adult"
@@ -84,10 +83,10 @@ def files(tmp_path):
 
 
 def test_the_command_runs_a_federation_and_prints_the_keys(files):
-    command = [Path(sys.executable).parent / "fedcgan", "bench", "quality", "--json", "--sites", "3"]
+    command = ["bench", "quality", "--json", "--sites", "3"]
     command += ["--train", files / "train.csv", "--test", files / "test.csv", "--schema", files / "toy.toml"]
     command += ["--label", "sex", "--epsilon", "3", "--skew", "5", "--central"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = typed(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)["data"]
     keys = (

@@ -24,10 +24,10 @@ from tests import toy
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("split", ["iid", "dirichlet"])
+@pytest.mark.parametrize("split", ["iid", "dirichlet", "class"])
 def test_subjects_stay_together(split):
     frame = toy.records()
-    sites = Sites(count=4, split=split, column="diagnosis" if split == "dirichlet" else None, alpha=0.5)
+    sites = Sites(count=4, split=split, column=None if split == "iid" else "diagnosis", alpha=0.5)
     names, numbers = assign(frame, "patient", sites, np.random.default_rng(0))
     assert len(names) == 4
     assert set(numbers) <= set(range(4))
@@ -50,6 +50,46 @@ def test_dirichlet_skews_and_iid_does_not():
         return float(shares.std().max())
 
     assert spread(split="dirichlet", column="diagnosis", alpha=0.3) > 3 * spread(split="iid")
+
+
+def by_class(frame, count):
+    sites = Sites(count=count, split="class", column="diagnosis")
+    names, numbers = assign(frame, "patient", sites, np.random.default_rng(0))
+    assert len(names) == count
+    first = frame.groupby("patient").diagnosis.transform("first")
+    return pd.crosstab(numbers, first).reindex(range(count), fill_value=0)
+
+
+def test_a_site_has_subjects_of_one_class_and_classes_have_sites_by_their_size():
+    frame = toy.records(4000)
+    held = by_class(frame, 12)
+    assert ((held > 0).sum(axis=1) == 1).all()
+    sites, rows = (held > 0).sum(), held.sum()
+    assert sites.sum() == 12
+    assert sites.min() >= 1
+    assert sites.to_numpy() == pytest.approx(12 * rows.to_numpy() / len(frame), abs=1)
+    for name in held:  # and a class is spread evenly, two rows a subject
+        mine = held[name][held[name] > 0]
+        assert mine.max() - mine.min() <= 2
+    rare = frame.assign(diagnosis=frame.diagnosis.where(frame.patient > 3, "rare"))
+    assert (by_class(rare, 4) > 0).sum().tolist() == [1, 1, 1, 1]
+
+
+def test_with_fewer_sites_than_classes_classes_stay_whole():
+    frame = toy.records(4000)
+    names = np.array(["a"] * 1000 + ["b"] * 1600 + ["c"] * 800 + ["d"] * 600)
+    held = by_class(frame.assign(diagnosis=names), 3)
+    assert ((held > 0).sum() == 1).all()
+    assert sorted(held.sum(axis=1)) == [1000, 1400, 1600]
+
+
+@pytest.mark.parametrize("split", ["dirichlet", "class"])
+def test_a_split_by_a_column_names_one_that_exists(split):
+    with pytest.raises(ValueError, match="needs a column"):
+        Sites(count=4, split=split)
+    sites = Sites(count=4, split=split, column="ward")
+    with pytest.raises(ConfigError, match="no column 'ward'"):
+        assign(toy.records(), "patient", sites, np.random.default_rng(0))
 
 
 def test_a_column_that_does_not_give_the_promised_sites_is_refused():

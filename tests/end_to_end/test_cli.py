@@ -12,6 +12,7 @@ import pytest
 
 from common.schema import Schema
 from tests import toy
+from tests.typed import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = [
@@ -94,12 +95,12 @@ def test_simulate_shows_its_phases_and_ends_with_what_to_type_next(release):
 
 def test_sample_where(release):
     folder, _ = release
-    done = fedcgan("sample", "--from", folder, "--n", 50, "--where", "diagnosis=mild", "-o", folder / "s.csv")
+    done = typed("sample", "--from", folder, "--n", 50, "--where", "diagnosis=mild", "-o", folder / "s.csv")
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(folder / "s.csv").diagnosis) == {"mild"}
-    printed = fedcgan("sample", "--from", folder, "--n", 3).stdout.splitlines()
+    printed = typed("sample", "--from", folder, "--n", 3).stdout.splitlines()
     assert len(printed) == 4
-    enveloped = json.loads(fedcgan("sample", "--from", folder, "--n", 3, "--json").stdout)
+    enveloped = json.loads(typed("sample", "--from", folder, "--n", 3, "--json").stdout)
     assert len(enveloped["data"]["records"]) == 3
 
 
@@ -109,7 +110,7 @@ def test_sample_where(release):
 )
 def test_an_unknown_condition_lists_the_allowed_ones(release, where, hint):
     folder, _ = release
-    done = fedcgan("sample", "--from", folder, "--where", where)
+    done = typed("sample", "--from", folder, "--where", where)
     assert done.returncode == 2
     assert hint in done.stderr
     assert done.stdout == ""
@@ -143,7 +144,7 @@ def change(old, new):
 def test_bad_configurations(project, edit, code, exit_code, says):
     path = project / "bad.toml"
     path.write_text(edit(CONFIG))
-    done = fedcgan("simulate", path, "--out", project / "bad", "--json")
+    done = typed("simulate", path, "--out", project / "bad", "--json")
     envelope = json.loads(done.stdout)
     assert (envelope["status"], envelope["error"]["code"]) == ("error", code)
     assert done.returncode == exit_code
@@ -155,7 +156,7 @@ def test_an_empty_condition_class(project):
     frame = toy.records().drop(columns="hospital")
     frame[frame.diagnosis != "severe"].to_csv(project / "few.csv", index=False)
     (project / "few.toml").write_text(CONFIG.replace("toy.csv", "few.csv"))
-    done = fedcgan("simulate", project / "few.toml", "--json")
+    done = typed("simulate", project / "few.toml", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "data-empty-class"
     assert "severe" in done.stdout
 
@@ -172,7 +173,7 @@ def test_a_bad_record_is_named_by_row_and_column_and_not_quoted(project, column,
     )
     name = "bad.parquet" if value is None else "bad.csv"
     (project / "bad-record.toml").write_text(CONFIG.replace("toy.csv", name))
-    done = fedcgan("simulate", project / "bad-record.toml", "--json")
+    done = typed("simulate", project / "bad-record.toml", "--json")
     error = json.loads(done.stdout)["error"]
     assert (error["code"], done.returncode) == (code, 3)
     assert f"row 42, column '{column}'" in error["message"]
@@ -182,7 +183,7 @@ def test_a_bad_record_is_named_by_row_and_column_and_not_quoted(project, column,
 def test_an_unwritable_place(project):
     blocked = project / "blocked"
     blocked.write_text("a file where a folder should be")
-    done = fedcgan("simulate", project / "toy-run.toml", "--out", blocked / "release", "--json")
+    done = typed("simulate", project / "toy-run.toml", "--out", blocked / "release", "--json")
     assert done.returncode == 6
     assert json.loads(done.stdout)["error"]["code"] == "storage"
 
@@ -192,7 +193,7 @@ def test_a_stopped_run_resumes(project, stop):
     """Ctrl-C or a kill between rounds: a second run goes on, and nothing is charged twice."""
     out = project / f"stopped-{stop}"
     config = project / "long.toml"
-    config.write_text(CONFIG.replace("rounds = 2", "rounds = 6"))
+    config.write_text(CONFIG.replace("rounds = 2", "rounds = 3") + "[release]\nevaluate_share = 0.0\n")
     process = subprocess.Popen(
         [*LAUNCH, "simulate", str(config), "--out", str(out)],
         cwd=ROOT,
@@ -201,38 +202,38 @@ def test_a_stopped_run_resumes(project, stop):
         text=True,
     )
     for line in process.stderr:
-        if line.startswith("train") and " 2/6 " in line:
+        if line.startswith("train") and " 1/3 " in line:
             process.send_signal(stop)
             break
     rest = process.communicate(timeout=120)[1]
     assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert ("--resume" in rest) == (stop == signal.SIGINT)
     assert not (out / "report.json").exists()
-    done = fedcgan("simulate", config, "--out", out, "--resume")
+    done = typed("simulate", config, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
     assert "keys" not in done.stderr  # what was finished is not repeated
     budget = json.loads(
-        fedcgan("site", "budget", out.with_name(out.name + ".run") / "sites" / "site-1", "--json").stdout
+        typed("site", "budget", out.with_name(out.name + ".run") / "sites" / "site-1", "--json").stdout
     )
     steps = [entry["step"] for entry in budget["data"]["entries"]]
-    assert steps == ["count", "measure", *[f"train-{n:04d}" for n in range(1, 7)], "evaluate"]
+    assert steps == ["count", "measure", *[f"train-{n:04d}" for n in range(1, 4)]]
     assert budget["data"]["epsilon_spent"] <= 3.0
 
 
 def test_resume_with_another_configuration_is_refused(project, release):
     folder, _ = release
     (project / "changed.toml").write_text(CONFIG.replace("epsilon = 3.0", "epsilon = 1.0"))
-    done = fedcgan("simulate", project / "changed.toml", "--out", folder, "--resume", "--json")
+    done = typed("simulate", project / "changed.toml", "--out", folder, "--resume", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "config"
 
 
 def test_resume_without_a_run_says_so(project):
-    done = fedcgan("simulate", project / "toy-run.toml", "--out", project / "nowhere", "--resume", "--json")
+    done = typed("simulate", project / "toy-run.toml", "--out", project / "nowhere", "--resume", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "storage"
 
 
 def test_schema_detect_proposes_what_the_table_fits(project):
-    done = fedcgan("schema", "detect", project / "toy.csv", "-o", project / "detected.toml")
+    done = typed("schema", "detect", project / "toy.csv", "-o", project / "detected.toml")
     assert done.returncode == 2 or (project / "detected.toml").exists()
     text = (project / "detected.toml").read_text()
     assert "Declared, not measured" in text
@@ -242,12 +243,12 @@ def test_schema_detect_proposes_what_the_table_fits(project):
     assert columns["cost"].bounds[1] >= toy.records().cost.max()
     assert columns["smoker"].missing
     assert [c.name for c in schema.conditions] == ["sex"]
-    shown = fedcgan("schema", "show", project / "detected.toml")
+    shown = typed("schema", "show", project / "detected.toml")
     assert "diagnosis" in shown.stdout
 
 
 def test_bench_he_prints_the_promised_keys():
-    done = fedcgan("bench", "he", "--parameters", 20000, "--repeats", 1, "--json")
+    done = typed("bench", "he", "--parameters", 20000, "--repeats", 1, "--json")
     data = json.loads(done.stdout)["data"]
     for key in (
         "upload_ratio_18bit",

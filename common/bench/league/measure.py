@@ -199,18 +199,7 @@ class League:
         )
 
     def _about(self) -> About:
-        return About(
-            name=self.tables.schema.name,
-            digest=self.tables.digest,
-            label=self.tables.label,
-            positive=self.tables.positive,
-            train=len(self.tables.train),
-            test=len(self.tables.test),
-            columns=len(self.tables.coder.sizes),
-            codes=sum(self.tables.coder.sizes),
-            sites=self.sites,
-            skew=self.skew,
-        )
+        return About(**self.tables.data.model_dump(), sites=self.sites, skew=self.skew)
 
 
 _REFERENCES = {"real": "real training records", "shuffled": "real columns, shuffled"}

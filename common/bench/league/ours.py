@@ -24,7 +24,7 @@ from ...schema import Schema, TableSchema
 from ...tables import read_table, write_table
 from ...versions import versions
 from ..central import synthesise
-from ..quality import configuration
+from ..quality import configuration, sites_of
 
 
 def command(python: str, folder: Path) -> tuple[str, ...]:
@@ -47,16 +47,14 @@ def play(where: str) -> None:
     config = configuration(
         frame,
         schema,
-        task["label"],
+        sites_of(task["sites"], task["label"], task["skew"]),
         task["epsilon"],
         task["delta"],
-        task["sites"],
-        task["skew"],
         "moments",
         None,
         task["seed"],
     )
-    play_one = _pooled if task["system"] == "fedcgan-pooled" else _federated
+    play_one = pooled if task["system"] == "fedcgan-pooled" else federated
     drawn, notes = play_one(config, frame, schema, task["records"])
     rows = drawn.sample(n=task["records"], random_state=task["seed"])
     write_table(rows, folder / "synthetic.csv")
@@ -81,9 +79,10 @@ def with_quantiles(schema: TableSchema, frame: pd.DataFrame) -> TableSchema:
     return TableSchema.model_validate(schema.model_copy(update={"columns": tuple(columns)}).model_dump())
 
 
-def _federated(
+def federated(
     config: SimulationConfig, frame: pd.DataFrame, schema: TableSchema, records: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Records that a simulated federation made, and notes of what it spent and sent. Raises typed errors."""
     simulate = import_module("server.simulate").simulate
     with tempfile.TemporaryDirectory() as name:
         release = Path(name) / "release"
@@ -100,9 +99,10 @@ def _federated(
     return generator.sample(records, {}, config.seed), notes
 
 
-def _pooled(
+def pooled(
     config: SimulationConfig, frame: pd.DataFrame, schema: TableSchema, records: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The same with one curator and no adversarial phase: at least so many records. Raises typed errors."""
     plan = make_plan(config, schema, stand_in(config), config.name)
     notes = {"epsilon": plan.privacy.epsilon, "unit": plan.privacy.unit}
     return synthesise(frame, schema, plan, records), notes

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..repeated import SCORES, spread
 from .picture import picture
 from .results import REFERENCES, Result
-from .standings import SCORES, Standing, spread, standings
+from .standings import Standing, standings
 from .systems import OURS, PEERS
 
 _SPECIAL = str.maketrans({sign: "\\" + sign for sign in "\\`*_[]<>|#~&"} | {"\n": " "})

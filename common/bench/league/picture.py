@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
+from ..drawing import INK, MUTED, OURS, THEIRS, drawing, svg
 from .results import REFERENCES
 from .standings import Standing
 
-_INK, _MUTED, _OURS, _THEIRS = "#1f2933", "#66727f", "#0b6e6e", "#9aa5b1"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "fedcgan league",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": _INK,
-    "text.parse_math": False,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _MUTED,
-    "ytick.color": _INK,
-    "ytick.major.size": 0,
-}
 _PANELS = (
     ("auc_boosting", "AUC on real records, learnt from synthetic ones"),
     ("tvd2", "distance of pairs of columns (TVD), less is better"),
@@ -40,31 +23,22 @@ def picture(standing: Sequence[Standing]) -> str:
     standing: of one dataset and epsilon, with references; systems without scores are left out.
     The same figures give the same text.
     """
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     shown = [one for one in standing if one.ended_well and one.first.system not in REFERENCES][::-1]
     references = {one.first.system: one for one in standing if one.first.system in REFERENCES}
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 1.5 + 0.32 * len(shown)), layout="constrained")
-        FigureCanvasSVG(figure)
+    with drawing(9, 1.5 + 0.32 * len(shown), "fedcgan league") as figure:
         for axes, (name, text) in zip(figure.subplots(1, 2, sharey=True), _PANELS, strict=True):
             for place, one in enumerate(shown):
-                colour = _OURS if one.first.system.startswith("fedcgan") else _THEIRS
+                colour = OURS if one.first.system.startswith("fedcgan") else THEIRS
                 values = one.values(name)
                 axes.plot(values, [place] * len(values), "o", color=colour, markersize=6, alpha=0.8)
-                axes.plot([statistics.median(values)], [place], "|", color=_INK, markersize=14)
+                axes.plot([statistics.median(values)], [place], "|", color=INK, markersize=14)
             which, words = _MARKS[name]
             for value in references[which].values(name) if which in references else []:
-                axes.axvline(value, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+                axes.axvline(value, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
                 at = {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (0, 3)}
-                axes.annotate(words, **at, textcoords="offset points", ha="center", color=_MUTED)
+                axes.annotate(words, **at, textcoords="offset points", ha="center", color=MUTED)
             axes.margins(x=0.12)
             axes.set_xlabel(text)
             axes.set_ylim(-0.6, len(shown) - 0.4)
             axes.set_yticks(range(len(shown)), [one.first.title for one in shown])
-        raw = io.StringIO()
-        marks = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(raw, format="svg", metadata=marks)
-    return "\n".join(line.rstrip() for line in raw.getvalue().splitlines()) + "\n"
+        return svg(figure)

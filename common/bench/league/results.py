@@ -21,10 +21,10 @@ _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class About(BaseModel):
-    """The data that a run was about.
+class Data(BaseModel):
+    """The tables that a run was about.
 
-    digest: SHA-256 of the training and test codes and the schema; sites, skew: of our federation
+    digest: SHA-256 of the training and test codes and the schema
     codes: of all columns together, as systems and scores see them
     """
 
@@ -37,6 +37,11 @@ class About(BaseModel):
     test: int
     columns: int
     codes: int
+
+
+class About(Data):
+    """The same with the sites of our federation, and their skew."""
+
     sites: int
     skew: float | None
 

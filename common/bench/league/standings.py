@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from ...terminal import output
-from .results import REFERENCES, Result, Scores
+from ..repeated import DASH, DECIMALS, Repeated, middle
+from .results import REFERENCES, Result
 
-SCORES = tuple(Scores.model_fields)
-"""Names of scores, in the order they are shown in."""
-
-_DASH = "\u2013"
-DECIMALS = {"tvd1": 4, "tvd2": 4, "tvd3": 4, "auc_boosting": 3, "auc_logistic": 3, "c2st": 3}
 _HEADINGS = {
     "ε": "",
     "1-way": "tvd1",
@@ -28,28 +24,8 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Repeated[Result]):
     """Repetitions of one system: same data, same epsilon."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def first(self) -> Result:
-        """Of the smallest seed."""
-        return self.results[0]
-
-    @property
-    def ended_well(self) -> tuple[Result, ...]:
-        """Those with scores."""
-        return tuple(result for result in self.results if result.scores is not None)
-
-    def values(self, name: str) -> list[float]:
-        """A score of every repetition that has scores."""
-        return [float(getattr(result.scores, name)) for result in self.ended_well]
-
-    def said(self, name: str) -> str:
-        """Median of a score, and smallest and largest if there are several; a dash for none."""
-        return spread(self.values(name), DECIMALS[name])
 
     @property
     def outcome(self) -> str:
@@ -62,16 +38,6 @@ class Standing:
         count = "" if len(self.results) == 1 else f"{len(bad)} of {len(self.results)}: "
         reasons = dict.fromkeys(f"{result.status} ({result.reason})" for result in bad)
         return count + "; ".join(reasons)
-
-
-def spread(values: Sequence[float], decimals: int) -> str:
-    """The median, and in brackets smallest and largest of several; a dash for none."""
-    if not values:
-        return _DASH
-    middle = f"{statistics.median(values):.{decimals}f}"
-    if len(values) == 1:
-        return middle
-    return f"{middle} ({min(values):.{decimals}f} {_DASH} {max(values):.{decimals}f})"
 
 
 def standings(results: Sequence[Result]) -> list[Standing]:
@@ -98,13 +64,9 @@ def print_table(results: Sequence[Result]) -> None:
         seconds = [result.wall_seconds for result in one.results if result.wall_seconds]
         table.add_row(
             one.first.title,
-            _DASH if one.first.epsilon is None else f"{one.first.epsilon:g}",
-            *(_middle(one.values(name), DECIMALS[name]) for name in _HEADINGS.values() if name),
-            _middle(seconds, 0),
+            DASH if one.first.epsilon is None else f"{one.first.epsilon:g}",
+            *(middle(one.values(name), DECIMALS[name]) for name in _HEADINGS.values() if name),
+            middle(seconds, 0),
             one.outcome,
         )
     output.print(table)
-
-
-def _middle(values: Sequence[float], decimals: int) -> str:
-    return f"{statistics.median(values):.{decimals}f}" if values else _DASH

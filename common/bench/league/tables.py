@@ -16,7 +16,7 @@ from ...evaluation.benchmark import Coder, Codes, scores, shuffled_columns
 from ...modalities.tabular import encode
 from ...schema import Schema, TableSchema
 from ...tables import read_table
-from .results import Scores
+from .results import Data, Scores
 
 _FEWEST = 10_000  # synthetic records, so that scores are the system's, not those of a small sample
 _ORDER_SEED = 20_260_101
@@ -82,6 +82,20 @@ class Tables:
         """Synthetic records that every system is asked for."""
         return max(len(self.train), _FEWEST)
 
+    @property
+    def data(self) -> Data:
+        """What results say of these tables."""
+        return Data(
+            name=self.schema.name,
+            digest=self.digest,
+            label=self.label,
+            positive=self.positive,
+            train=len(self.train),
+            test=len(self.test),
+            columns=len(self.coder.sizes),
+            codes=sum(self.coder.sizes),
+        )
+
     def scored(self, codes: Codes) -> Scores:
         """Of synthetic records, int64[records, columns]."""
         found = scores(self.train, self.test, codes, self.coder.sizes, self.asked)
@@ -98,7 +112,7 @@ def _schema(path: Path, label: str) -> TableSchema:
         raise ConfigError(f"{path} is not of a table")
     if schema.subject:
         raise ConfigError(
-            "the league protects single records, as peers do, and the schema names a subject",
+            "single records are protected here, as peers do, and the schema names a subject",
             hint="a copy of the schema without the subject, if several records of one person may count apart",
         )
     found = {column.name: column for column in schema.columns}
