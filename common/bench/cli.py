@@ -13,6 +13,7 @@ from ..terminal import guarded, print_result
 from .choices import Schedule
 from .kept import Keep, keep
 from .league_cli import league, pages
+from .speed_cli import profile, speed
 from .tax.command import tax
 
 
@@ -135,24 +136,6 @@ def quality(
 
 
 @app.command()
-def speed(
-    batch: Annotated[
-        list[int] | None, typer.Option(help="Records in a step of D; 64, 256 and 1024 if none is given.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=3)] = 5,
-    release: Annotated[Path | None, typer.Option(help="A release to sample from.")] = None,
-    kept: Keep = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
-) -> None:
-    """Where time goes: a step with DP beside one without, features, fit, sampling, the program's start."""
-    from .speed import measure, print_table
-
-    result = measure(tuple(batch or (64, 256, 1024)), repeats, release)
-    keep("speed", result, kept)
-    print_result(result, as_json, lambda: print_table(result))
-
-
-@app.command()
 def scale(
     sites: Annotated[int, typer.Option(min=3, max=1024, help="Of 120 made-up records each.")] = 200,
     schedule: Annotated[Schedule, typer.Option(help="What follows the measure phase.")] = Schedule.MOMENTS,
@@ -250,6 +233,8 @@ def gate(
     print_result(result, as_json, lambda: print_table(result))
 
 
+app.command()(speed)
+app.command()(profile)
 app.command()(league)
 app.command()(tax)
 app.command()(pages)

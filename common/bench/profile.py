@@ -27,7 +27,8 @@ _SCRIPT = Path(__file__).with_name("profiled.py")
 def measure(repeats: int, seed: int, source: Path | None, name: str) -> dict[str, Any]:
     """Phases in the order of their start: seconds and processor seconds as [median, least, most].
 
-    source: folder of another version; name: what this one is called on the page. Raises ConfigError if a run fails
+    source: folder of another version; name: what this one is called on the page
+    Raises ConfigError if a run fails.
     """
     folder = source or APPLICATION
     runs = [_run(folder, seed + repeat, functions=False) for repeat in range(repeats)]
@@ -76,12 +77,20 @@ def _spread(values: list[float], digits: int = 2) -> list[float]:
 def print_table(result: dict[str, Any]) -> None:
     """For people."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("phase", "s", "range", "processor s", "the functions of this program that took longest, s"):
+    for heading in (
+        "phase",
+        "s",
+        "range",
+        "processor s",
+        "the functions of this program that took longest, s",
+    ):
         table.add_column(heading, justify="left" if heading in ("phase", "range") else "right")
     for row in result["phases"]:
         median, least, most = row["seconds"]
         longest = ", ".join(f"{_short(name)} {whole:.1f}" for name, _, whole, _ in row["ours"][:3])
-        table.add_row(row["phase"], f"{median:.1f}", f"{least:.1f} - {most:.1f}", f"{row['cpu'][0]:.1f}", longest)
+        table.add_row(
+            row["phase"], f"{median:.1f}", f"{least:.1f} - {most:.1f}", f"{row['cpu'][0]:.1f}", longest
+        )
     output.print(table)
     median, least, most = result["seconds"]
     output.print(

@@ -2,8 +2,8 @@
 
     python -P common/bench/profiled.py FOLDER SEED [--functions]
 
-Imports no sibling, and this program by absolute names: with another version's folder as PYTHONPATH it measures
-that one. FOLDER: of the release
+Imports no sibling, and this program by absolute names: with another version's folder as PYTHONPATH it
+measures that one. FOLDER: of the release
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Phases:
 
 
 def demo(out: Path, seed: int, functions: bool) -> dict[str, Any]:
-    """Run it as ``fedcgan demo`` does: seconds of each phase, functions if asked for, and the report's figures.
+    """Run it as ``fedcgan demo`` does: seconds of each phase, functions if asked for, figures of the report.
 
     phases: {name: [seconds, processor seconds]}, of which ``start`` is what is imported and read before
     functions: {phase: {"ours": rows, "own": rows}}, a row being [name, calls, cumulative s, own s]: functions
@@ -88,14 +88,16 @@ def _functions(profile: cProfile.Profile) -> dict[str, list[list[Any]]]:
     ours = [row for row in rows if row[0].startswith(_OURS)]
     kept = {"ours": sorted(ours, key=lambda row: -row[2]), "own": sorted(rows, key=lambda row: -row[3])}
     return {
-        which: [[name, calls, round(cumulative, 3), round(own, 3)] for name, calls, cumulative, own in of[:_SHOWN]]
+        which: [
+            [name, calls, round(cumulative, 3), round(own, 3)] for name, calls, cumulative, own in of[:_SHOWN]
+        ]
         for which, of in kept.items()
     }
 
 
 def _name(file: str, _: int, function: str) -> str:
     """A module's function, without folders that name this machine."""
-    if file == "~":
+    if not Path(file).name or file == "~":
         return function.strip("<>").partition(" at 0x")[0]
     parts = Path(file).with_suffix("").parts
     for top in _OURS:
