@@ -42,8 +42,8 @@ class BookKeeping(GradSampleModuleFastGradientClipping):  # type: ignore[misc]
 
     The other half of the guarantee is that a record's vectors do not depend on who else is there. Products of
     matrices round differently with the size of a batch, and where that turns the sign of a unit, the slope of
-    its activation jumps. In float32 so it goes with one unit in some 10**7, in each step with some record; in
-    float64 with one in some 10**16. Hence float64, in networks too.
+    its activation jumps. In float32 so it goes with about one unit in 10**7, often enough in a training of
+    many steps; in float64 with one in 10**16. Hence float64, in networks too.
     """
 
     def __init__(self, networks: nn.Module) -> None:

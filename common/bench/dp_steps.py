@@ -24,6 +24,9 @@ from .timed import spread, worked
 PLAIN = "without DP, float32"
 """What all ways are compared with."""
 
+WIDE = "without DP, float64"
+"""What float64 costs by itself."""
+
 OURS = "book-keeping, float64 (ours)"
 _FUNCTORCH = "functorch, float64"
 _MOST_BY_FUNCTORCH = 256  # records; more take seconds, at the same cost for each
@@ -77,7 +80,7 @@ def _ways(schema: Schema, plan: Plan, records: Tensor) -> dict[str, Callable[[],
         one.double()
     return {
         PLAIN: lambda: _plain(single, records),
-        "without DP, float64": lambda: _plain(double, wide),
+        WIDE: lambda: _plain(double, wide),
         OURS: lambda: clipping.sum(wide, 1.0),
         "Opacus ghost clipping, float64": lambda: _ghost(ghost, wide),
         "Opacus hooks, float64": lambda: _hooks(hooked, wide),
