@@ -7,8 +7,10 @@ clipped by itself, and sums are float64. A site with a GPU and one without contr
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -16,10 +18,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from common.errors import ConfigError
-from common.models.pair import count
 
 _SHARE = 0.25  # of what is free: it is a reading of now, and others take from the same memory
-_MOST = 1 << 30  # bytes on a CPU, where more records at once are no quicker
+_MOST = 64 << 20  # bytes on a CPU, where more records at once are no quicker
 _UNKNOWN = 2 << 30  # bytes free where no system says so
 _TIMES_SAVED = 7  # the graph, gradients of activations, and patches that convolutions are unfolded into
 
@@ -60,7 +61,7 @@ class Device:
             free, _ = torch.cuda.mem_get_info(self.place)
             cached = torch.cuda.memory_reserved(self.place) - torch.cuda.memory_allocated(self.place)
             return int(free) + cached
-        return free_memory()
+        return _free_in(int(time.monotonic()))
 
     def at_once(self, each: int) -> int:
         """How many of something that takes ``each`` bytes fit: at least 1."""
@@ -71,11 +72,11 @@ class Device:
         return max(1, budget // max(1, each))
 
 
-def bytes_of_a_row(network: nn.Module, rows: tuple[Tensor, ...], gradients: int, rows_each: int = 1) -> int:
+def bytes_of_a_row(network: nn.Module, rows: tuple[Tensor, ...], held: int, rows_each: int = 1) -> int:
     """Bytes that a record takes while its gradient is made; of shapes alone, no record is looked at.
 
     network: without hooks yet; rows: what it is given, one row a record, or ``rows_each``
-    gradients: how many copies of a record's whole gradient are held
+    held: how many numbers of gradients are held for each row
     """
     parameters = list(network.parameters())
     place, size = parameters[0].device, parameters[0].element_size()
@@ -94,12 +95,19 @@ def bytes_of_a_row(network: nn.Module, rows: tuple[Tensor, ...], gradients: int,
         return found
 
     a_row = saved(2) - saved(1)  # without what is kept however many there are
-    return rows_each * (_TIMES_SAVED * a_row + gradients * size * count(network))
+    return rows_each * (_TIMES_SAVED * a_row + size * held)
 
 
 def microbatches(size: int, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Parts of at most ``size`` rows, in order; one empty part of an empty batch."""
     return zip(*(torch.split(tensor, size) for tensor in batch), strict=True)
+
+
+@lru_cache(maxsize=1)
+def _free_in(second: int) -> int:
+    """What is free, read once in each second of the clock: a step can be shorter than the reading."""
+    del second
+    return free_memory()
 
 
 def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from opacus import GradSampleModule
-from opacus.optimizers import DPOptimizer
 from opacus.optimizers.optimizer import _mark_as_processed
-from opacus.validators import ModuleValidator
-from torch import nn
+from opacus.optimizers.optimizer_fast_gradient_clipping import DPOptimizerFastGradientClipping
+from torch import Tensor, nn
 
 from common.contributions import array_features, layout_of, local_encoding, pairs
 from common.csprng import Csprng
@@ -20,8 +18,8 @@ from common.models.fakes import Fakes
 from common.models.moment_loss import MomentLoss
 from common.models.neighbour_loss import loss_of
 from common.models.objective import FittingLoss, fake_loss, generator_loss, real_loss
-from common.models.pair import AnyDiscriminator, AnyPair, Pair
-from common.phases import Local
+from common.models.pair import AnyDiscriminator, AnyPair, Pair, count
+from common.phases import Local, Objective
 from common.plan import Plan
 from common.privacy.ledger import Receipt
 from common.privacy.update import PrivateUpdate
@@ -29,7 +27,8 @@ from common.records import Records
 from common.schema import Schema, TableSchema
 from common.states import ArrayRoundState, RoundState
 
-from .device import Device, bytes_of_a_row
+from .bookkeeping import BookKeeping
+from .device import Device, bytes_of_a_row, microbatches
 
 
 def train_locally(
@@ -87,8 +86,8 @@ def anchor_loss(start: RoundState, features: GramFeatures) -> MomentLoss:
     )
 
 
-class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
-    """Opacus' optimiser with noise from our CSPRNG instead of torch's seeded generator."""
+class CsprngDPOptimizer(DPOptimizerFastGradientClipping):  # type: ignore[misc]
+    """Opacus' optimiser for sums that are clipped already, with noise from our CSPRNG."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, random: Csprng, train: Local) -> None:
         super().__init__(
@@ -99,17 +98,13 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
         )
         self._random = random
 
-    def clip_and_accumulate(self) -> None:
-        """Clip each record's gradient; one that is not finite counts as zero.
-
-        Otherwise a state that overflows for one particular record would turn it into a visible NaN.
-        """
-        norms = torch.stack([p.grad_sample.flatten(1).norm(dim=1) for p in self.params])
-        if not norms.isfinite().all():
-            unbounded = ~norms.isfinite().all(0)
-            for parameter in self.params:
-                parameter.grad_sample[unbounded] = 0.0
-        super().clip_and_accumulate()
+    def take(self, total: Tensor) -> None:
+        """A step by the whole sum of clipped gradients, in units of the norm: [parameters]."""
+        self.zero_grad(set_to_none=True)
+        parts = torch.split(total * self.max_grad_norm, [parameter.numel() for parameter in self.params])
+        for parameter, part in zip(self.params, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        self.step()
 
     def add_noise(self) -> None:
         """grad = sum of clipped gradients + N(0, (noise_multiplier * max_grad_norm)**2)."""
@@ -118,6 +113,20 @@ class CsprngDPOptimizer(DPOptimizer):  # type: ignore[misc]
             noise = torch.from_numpy(scale * self._random.gaussian(*parameter.shape))
             parameter.grad = parameter.summed_grad + noise.to(parameter.summed_grad)
             _mark_as_processed(parameter.summed_grad)
+
+
+class Shown(nn.Module):
+    """D's loss for each row of records and fakes."""
+
+    def __init__(self, discriminator: AnyDiscriminator, objective: Objective) -> None:
+        super().__init__()
+        self.discriminator, self._objective = discriminator, objective
+
+    def forward(self, rows: Tensor, fake: Tensor) -> Tensor:
+        """Losses [B] of rows [B, W]; fake: 1 for one that was generated, [B, 1]."""
+        logits = self.discriminator(rows)
+        real, generated = real_loss(logits, self._objective), fake_loss(logits, self._objective)
+        return torch.where(fake[:, 0] > 0, generated, real)
 
 
 def train_discriminator(
@@ -131,36 +140,33 @@ def train_discriminator(
     """``local_steps`` of DP-SGD, in place (Abadi et al. 2016, Algorithm 1).
 
     A batch is concat(a Poisson sample of records, a fixed number of fakes): adding or removing a record adds
-    or removes one clipped gradient, so the sensitivity is ``max_grad_norm``. Where it does not fit into
-    memory, it goes through D in parts: each row's gradient is made and clipped by itself in either case, and
-    noise is added once, to the sum over all parts.
+    or removes one clipped gradient, so the sensitivity is ``max_grad_norm``. One that is not finite counts as
+    zero: a state that overflows for one particular record would otherwise turn it into a visible NaN. Where a
+    batch does not fit into memory, it goes through D in parts: each row's gradient is clipped by itself in
+    either case, and noise is added once, to the sum over all parts.
     records: of a table with their codes grouped and in model order
     """
-    ModuleValidator.validate(discriminator, strict=True)
     random, device = Csprng(), device or Device.of()
-    discriminator.double()  # float32 would round other records' gradients anew when one is added
-    discriminator.to(device.place)
-    like = torch.zeros(1, layout.width, dtype=torch.float64)
-    at_once = device.at_once(bytes_of_a_row(discriminator, (like,), gradients=3))
-    wrapped = GradSampleModule(discriminator, loss_reduction="sum")
+    shown = Shown(discriminator, train.objective)
+    shown.double()  # float32 would round other records' gradients anew when one is added
+    shown.to(device.place)
+    wrapped = BookKeeping(shown)
+    like = tuple(torch.zeros(1, width, dtype=torch.float64) for width in (layout.width, 1))
+    wrapped.disable_hooks()
+    at_once = device.at_once(bytes_of_a_row(shown, like, wrapped.held(views=1)))
+    wrapped.enable_hooks()
     sgd = torch.optim.SGD(wrapped.parameters(), train.discriminator_learning_rate)
     optimiser = CsprngDPOptimizer(sgd, random, train)
     for _ in range(train.local_steps):
         sampled = records.sampled(train.sample_rate, random)
         with torch.no_grad():
-            batch = torch.cat([record_tensor(sampled, layout), fakes(train.fakes)])
-        for start in range(0, len(batch), at_once):
-            part = batch[start : start + at_once].to(device.place, torch.float64)
-            part.requires_grad_()  # Opacus' backward hooks expect it
-            real = max(0, len(sampled) - start)
-            optimiser.zero_grad(set_to_none=True)  # but for the sum of the parts before
-            logits = wrapped(part)
-            losses = [real_loss(logits[:real], train.objective), fake_loss(logits[real:], train.objective)]
-            torch.cat(losses).sum().backward()  # type: ignore[no-untyped-call]
-            # of all parts but the last, only the clipped sum is kept: no noise, no step
-            optimiser.signal_skip_step(start + at_once < len(batch))
-            optimiser.step()
-    wrapped.remove_hooks()
+            batch = torch.cat([record_tensor(sampled, layout), fakes(train.fakes)]).double()
+        fake = (torch.arange(len(batch), dtype=torch.float64) >= len(sampled))[:, None].double()
+        total = torch.zeros(count(shown), dtype=torch.float64, device=device.place)
+        for rows, told in microbatches(at_once, batch, fake):
+            total += wrapped.clipped_sum(rows.to(device.place), told.to(device.place), train.max_grad_norm)
+        optimiser.take(total)
+    wrapped.cleanup()
     discriminator.float().cpu()
 
 

@@ -20,7 +20,6 @@ from common.planning import make_plan, stand_in
 from common.report import Costs
 from common.schema import Schema
 from common.simulation import engines
-from common.simulation.array_report import array_quality
 from common.simulation.carried import Before
 from common.simulation.holdings import read_holdings
 from common.simulation.prepare import Run, prepare
@@ -121,6 +120,8 @@ def _quality(drawn: Drawn, run: Run, config: SimulationConfig, scored: bool) -> 
     if isinstance(generator, ReleasedGenerator):
         assert isinstance(records, pd.DataFrame)
         return table_quality(run, records, generator.grouping, config.evaluation)
+    from common.simulation.array_report import array_quality  # loads what only scores of arrays need
+
     assert isinstance(records, Arrays)
     return array_quality(run, records, generator.prior) if scored else {}
 

@@ -14,6 +14,7 @@ from .choices import Schedule
 from .kept import Keep, tell
 from .league_cli import league, pages
 from .scale_cli import scale
+from .speed_cli import profile, speed
 from .tax.command import tax
 
 
@@ -133,23 +134,6 @@ def quality(
 
 
 @app.command()
-def speed(
-    batch: Annotated[
-        list[int] | None, typer.Option(help="Records in a step of D; 64, 256 and 1024 if none is given.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=3)] = 5,
-    release: Annotated[Path | None, typer.Option(help="A release to sample from.")] = None,
-    kept: Keep = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
-) -> None:
-    """Where time goes: a step with DP beside one without, features, fit, sampling, the program's start."""
-    from .speed import measure, print_table
-
-    result = measure(tuple(batch or (64, 256, 1024)), repeats, release)
-    tell("speed", result, kept, as_json, lambda: print_table(result))
-
-
-@app.command()
 def deployment(
     sites: Annotated[
         int, typer.Option(min=3, max=32, help="With a SuperNode and a vault each, 0.8 GB together.")
@@ -229,6 +213,8 @@ def gate(
     tell("gate", result, kept, as_json, lambda: print_table(result))
 
 
+app.command()(speed)
+app.command()(profile)
 app.command()(scale)
 app.command()(league)
 app.command()(tax)

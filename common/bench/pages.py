@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..durable import write_whole
 from ..errors import ConfigError
-from . import arrays_page, overview_page, scale_page
+from . import arrays_page, overview_page, profile_page, scale_page, speed_page
 from .league import page as league_page
 from .tax import page as tax_page
 
@@ -27,6 +27,8 @@ _PAGES: dict[str, _Page | None] = {
     "league": ("league.md.j2", league_page.content),
     "tax": ("tax.md.j2", tax_page.content),
     "quality": ("arrays.md.j2", arrays_page.content),
+    "speed": ("speed.md.j2", speed_page.content),
+    "profile": ("profile.md.j2", profile_page.content),
     "scale": _SCALE,
     "deployment": _SCALE,
     **dict.fromkeys(overview_page.BENCHES),

@@ -13,7 +13,7 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from client.device import Device
-from client.gradient import clipped_sum
+from client.gradient import Clipping
 from client.plan_costs import leaving
 from common.crypto import bfv, ring
 from common.crypto.packing import Packing
@@ -123,7 +123,7 @@ def flops(work) -> int:
     return counter.get_total_flops()
 
 
-def test_a_step_of_dp_sgd_costs_at_most_twice_the_arithmetic_of_one_without(watched):
+def test_a_step_of_dp_sgd_costs_the_arithmetic_of_one_without(watched):
     federation, _, _ = watched
     layout, train = Layout.of(toy.SCHEMA), federation.plan.train
     pair = Pair.new(layout, federation.plan.model, 1)
@@ -132,18 +132,20 @@ def test_a_step_of_dp_sgd_costs_at_most_twice_the_arithmetic_of_one_without(watc
     rows = record_tensor(layout.to_model(codes), layout).double()
 
     def plain():
-        entered(rows.clone().requires_grad_(), entered.draws(rows)).sum().backward()
+        entered(rows, entered.draws(rows)).sum().backward()
 
     def bounded(*, at_once: bool):
-        device = Device.of("cpu")
+        clipping = Clipping(entered, Device.of("cpu"))
         for part in [rows] if at_once else rows.split(1):
-            clipped_sum(entered, part.clone(), 1.0, device)
+            clipping.sum(part, 1.0)
+        clipping.close()
 
-    assert 1 < flops(lambda: bounded(at_once=True)) / flops(plain) <= 2
+    # a pass forwards and one backwards, norms, and three records of zeros for how many fit into memory
+    assert flops(lambda: bounded(at_once=True)) / flops(plain) <= 1.2
     # arithmetic is the same record by record; what vectorising saves is passes through the network:
-    # one with records, and two on a row's shape alone, for how many fit into memory
-    assert passes(entered, lambda: bounded(at_once=True)) == 3
-    assert passes(entered, lambda: bounded(at_once=False)) == 3 * 64
+    # one with records, and two on a row's shape alone, at the first step
+    assert passes(entered, lambda: bounded(at_once=True)) == 1 + 2
+    assert passes(entered, lambda: bounded(at_once=False)) == 64 + 2
 
 
 def test_a_command_line_that_only_explains_itself_loads_none_of_the_heavy_libraries():

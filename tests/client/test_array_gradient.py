@@ -6,7 +6,7 @@ import torch
 from opacus.grad_sample import GradSampleModuleFastGradientClipping
 
 from client.device import Device
-from client.gradient import clipped_sum, clipped_sum_of_views, sum_of_clipped_grads
+from client.gradient import clipped_sum, sum_of_clipped_grads
 from common.columns import CategoryColumn
 from common.contributions import family_of
 from common.errors import MalformedMessageError
@@ -122,10 +122,10 @@ def test_views_are_averaged_and_then_clipped(family):
     each = one_by_one(entered, records.flatten(0, 1), draws).view(5, 3, -1).mean(1)
     norm = float(each.norm(dim=1).median())
     entered.random.manual_seed(5)
-    fast = clipped_sum_of_views(entered, records.clone(), norm)
+    fast = clipped_sum(entered, records.clone(), norm)
     assert fast == pytest.approx(clipped(each, norm), abs=1e-8)
     entered.random.manual_seed(5)
-    assert clipped_sum_of_views(entered, records.clone(), norm, ONE) == pytest.approx(fast, abs=1e-8)
+    assert clipped_sum(entered, records.clone(), norm, ONE) == pytest.approx(fast, abs=1e-8)
 
 
 def test_one_view_is_the_record():
@@ -134,7 +134,7 @@ def test_one_view_is_the_record():
     entered.random.manual_seed(5)
     plain = clipped_sum(entered, records.clone(), 0.1)
     entered.random.manual_seed(5)
-    assert clipped_sum_of_views(entered, records[:, None].clone(), 0.1) == pytest.approx(plain, abs=1e-9)
+    assert clipped_sum(entered, records[:, None].clone(), 0.1) == pytest.approx(plain, abs=1e-9)
 
 
 def moved(entered, records, norm, total=clipped_sum):
@@ -185,7 +185,7 @@ def test_views_summed_instead_of_averaged_would_cost_more():
 
     views = records_of("grey", 4)[:, None].repeat(1, 3, 1)
     assert moved(entered_of("grey", "cvae"), views, 1e-3, summed) > 2
-    assert moved(entered_of("grey", "cvae"), views, 1e-3, clipped_sum_of_views) <= 1
+    assert moved(entered_of("grey", "cvae"), views, 1e-3, clipped_sum) <= 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -199,7 +199,7 @@ def test_a_record_that_overflows_changes_nothing_for_the_others(family):
     entered.random.manual_seed(5)
     assert clipped_sum(entered, records.clone(), 0.1) == pytest.approx(expected, abs=1e-8)
     entered.random.manual_seed(5)
-    several = clipped_sum_of_views(entered, records[:, None].clone(), 0.1)
+    several = clipped_sum(entered, records[:, None].clone(), 0.1)
     assert several == pytest.approx(expected, abs=1e-8)
 
 
