@@ -82,7 +82,7 @@ def _met(rows: list[dict[str, Any]]) -> str:
     alone = [_other(row, rows, WIDE)["ratios"][0] for row in rest]
     beyond = [row["seconds"] / _other(row, rows, WIDE)["seconds"] for row in rest]
     return (
-        f"{said} In the others the same step without DP takes {min(alone):.2f} to {max(alone):.2f} times as "
+        f"{said} Elsewhere the same step without DP takes {min(alone):.2f} to {max(alone):.2f} times as "
         f"long in float64 as in float32, and with DP {min(beyond):.2f} to {max(beyond):.2f} times that."
     )
 
