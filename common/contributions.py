@@ -124,7 +124,7 @@ def pairs(schema: Schema, plan: Plan) -> GramFeatures:
     layout = Layout.of(schema)
     names = [schema.columns[i].name for i in layout.order]
     split = tuple(sorted(names.index(name) for name in plan.measure.split))
-    return GramFeatures(layout, split, plan.measure.power)
+    return GramFeatures(layout, split, plan.measure.power, plan.measure.condition_weight)
 
 
 def array_features(schema: Schema, plan: Plan) -> ArrayFeatures:
