@@ -87,7 +87,7 @@ class Number:
         return int(self.lows.min()), int(self.highs.max())
 
     def draw(self, codes: Codes, random: np.random.Generator) -> Values:
-        """A value for each code, spread over its bin; an outer bin that is wide thins out towards the bound."""
+        """A value for each code, spread over its bin; a wide outer bin thins out towards the bound."""
         absent = codes == len(self.lows)
         bins = np.minimum(codes, len(self.lows) - 1)
         low, high = self.lows[bins], self.highs[bins]
@@ -105,9 +105,9 @@ class Number:
     def _thinned(self, place: NDArray[np.float64], bins: Codes) -> NDArray[np.float64]:
         """Places in [0, 1] of uniform ones, those of outer bins nearer to the neighbouring bin.
 
-        Bounds are what may occur at all, cuts where values do occur: the far end of a wide outer bin is mostly
-        empty. From twice the width of the next bin on, the density falls by 1/e in each such width; if the two
-        are alike, it does not fall.
+        Bounds are what may occur at all, cuts where values do: the far end of a wide outer bin is mostly
+        empty. From twice the width of the next bin on, the density falls by 1/e in each such width; if the
+        two are alike, it does not fall.
         """
         first, last = self.atoms, len(self.lows) - 1
         if last - first < 2:
