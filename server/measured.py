@@ -15,7 +15,6 @@ from common.contributions import array_features, pairs
 from common.modalities.array_features import ArrayFeatures
 from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
-from common.modalities.shares import to_simplex
 from common.models.array_generator import ArrayGenerator
 from common.models.array_loss import ANCHOR_BATCH, ArrayMomentLoss
 from common.models.objective import FittingLoss
@@ -28,7 +27,7 @@ from common.states import ArrayRoundState, RoundState, StepState
 from . import array_fit, fit
 from .checkpoint import Checkpoint
 from .continued import pooled
-from .moments import Moments
+from .moments import Moments, to_simplex
 from .released import own_moments, released_grouping, released_moments
 
 Array = NDArray[np.float64]

@@ -15,7 +15,6 @@ from ..columns import CategoryColumn, Column
 from ..errors import MalformedMessageError
 from ..sampler.drawing import spread
 from ..schema import TableSchema
-from .shares import to_simplex
 from .tabular import Codes
 
 Array = NDArray[np.float64]
@@ -58,7 +57,7 @@ class Grouping:
         for column, raw, deviation in zip(schema.columns, counts, deviations, strict=True):
             order = _order(column)
             mass = raw if order is None else _smoothed(raw, order, float(deviation))
-            mass = records * to_simplex(mass / records)
+            mass = np.maximum(mass, 0.0)
             found = _grouped(mass, order, column, bin_share, rare_share)
             if order is None:
                 mass = _shrunk(mass, found, column, float(deviation))

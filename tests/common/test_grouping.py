@@ -88,21 +88,6 @@ def test_common_categories_stay_and_rare_ones_are_shared_out_by_their_counts():
     assert np.bincount(drawn, minlength=41)[inside].min() > 0
 
 
-def test_empty_codes_share_less_than_clipped_noise_would_give_them():
-    random, size = np.random.default_rng(6), SCHEMA.sizes[1]
-    counts = [1000 * column / column.sum() for column in skewed(6)]
-    truth = np.zeros(size)
-    truth[20:24] = 250.0
-    counts[1] = truth + random.normal(0, 20, size)
-    grouping = made(counts, 20.0)
-    part = slice(SCHEMA.sizes[0], SCHEMA.sizes[0] + size)
-    inside = grouping.groups[part] == grouping.groups[part][21]
-    empty = inside & (truth == 0)
-    clipped = np.maximum(counts[1], 0.0)
-    assert empty.sum() >= 20
-    assert grouping.shares[part][empty].sum() < 0.5 * clipped[empty].sum() / clipped[inside].sum()
-
-
 def test_more_noise_makes_fewer_groups():
     counts = skewed(4, scale=300.0)
     quiet, loud = (len(np.unique(made(counts, noise).groups[: SCHEMA.sizes[0]])) for noise in (1.0, 2000.0))
