@@ -125,9 +125,10 @@ def pairs(schema: Schema, plan: Plan) -> GramFeatures:
     layout = Layout.of(schema)
     names = [schema.columns[i].name for i in layout.order]
     split = tuple(sorted(names.index(name) for name in plan.measure.split))
+    weights = plan.measure.power, plan.measure.condition_weight
     if plan.measure.neighbours is None:
-        return GramFeatures(layout, split, plan.measure.power)
-    return NeighbourFeatures(layout, split, plan.measure.power, plan.measure.neighbours)
+        return GramFeatures(layout, split, *weights)
+    return NeighbourFeatures(layout, split, *weights, neighbours=plan.measure.neighbours)
 
 
 def array_features(schema: Schema, plan: Plan) -> ArrayFeatures:

@@ -110,7 +110,8 @@ class Measure(BaseModel):
 
     noise_multiplier: noise of the whole sum / L2 sensitivity, when ``federation.shares`` sites are honest
     split: conditions for whose combinations all counts are taken separately; may be none
-    power: a pair of columns with a and b codes weighs (a b)**power
+    power: a pair of columns with a and b codes weighs (a b)**power, condition_weight: times this if one of
+    the two is a condition that does not split
     neighbours: how many columns after it in the schema each is paired with, beside all conditions; if none,
     all pairs are measured
     fit_steps: generator steps on the released sums (post-processing)
@@ -120,6 +121,7 @@ class Measure(BaseModel):
     noise_multiplier: float = Field(ge=LEAST_NOISE)
     split: tuple[str, ...]
     power: float = Field(ge=0, le=1)
+    condition_weight: float = Field(ge=1, le=100)
     field_bits: int = Field(ge=8, le=28)
     fit_steps: int = Field(ge=1, lt=2**31)
     fit_learning_rate: float = Field(gt=0)

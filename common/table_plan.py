@@ -10,7 +10,7 @@ from .phases import Measure, Model
 from .run_config import RunConfig
 from .schema import TableSchema
 
-_PAIR_POWER = 0.25
+_PAIR_POWER, _CONDITION_WEIGHT = 0.25, 3.0
 _MOST_CLASSES = 4  # combinations of conditions, up to which all counts are taken separately for each
 _FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
@@ -40,6 +40,7 @@ def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: in
         split=split,
         neighbours=_neighbours(config, schema, split),
         power=_PAIR_POWER,
+        condition_weight=_CONDITION_WEIGHT,
         field_bits=field_bits,
         fit_steps=config.training.fit_steps or _FIT_STEPS,
         fit_learning_rate=3e-3,

@@ -23,8 +23,11 @@ class GramFeatures:
     """phi(o) = pairs of codes of two columns, in the block of the record's class.
 
     A record of k columns that do not split has one 1 in each of k(k-1)/2 pair blocks. A pair of columns with
-    a and b codes weighs (a b)**power, and all is scaled so that phi has norm 1: adding or removing a record
-    moves the sum by exactly 1 (L2).
+    a and b codes weighs (a b)**power, ``condition_weight`` times that if one of them is a condition, and all
+    is scaled so that phi has norm 1: adding or removing a record moves the sum by exactly 1 (L2).
+
+    A generator is asked by its conditions, and a classifier for one of them, so what columns have to do with
+    conditions is worth more than what they have to do with each other, and there are few such pairs.
 
     split: positions of the splitting conditions in model order, ascending; at least two columns remain
     """
@@ -32,6 +35,7 @@ class GramFeatures:
     layout: Layout
     split: tuple[int, ...]
     power: float
+    condition_weight: float = 1.0
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
@@ -66,11 +70,18 @@ class GramFeatures:
         return rows, columns
 
     @cached_property
-    def pair_weights(self) -> Array:
-        """Of each pair of columns, float64[k, k]; the sum of squares over pairs is 1."""
+    def unscaled_weights(self) -> Array:
+        """What pairs of columns weigh beside each other, float64[k, k]."""
         sizes = np.array(self.sizes, np.float64)
         raw = np.outer(sizes, sizes) ** self.power
-        return np.asarray(raw / np.linalg.norm(raw[np.triu_indices(len(sizes), 1)]))
+        asked = np.array(self.columns) >= len(self.layout.generated)
+        return np.where(asked[:, None] | asked, self.condition_weight * raw, raw)
+
+    @cached_property
+    def pair_weights(self) -> Array:
+        """Of each pair of columns, float64[k, k]; the sum of squares over pairs is 1."""
+        raw = self.unscaled_weights
+        return np.asarray(raw / np.linalg.norm(raw[np.triu_indices(len(raw), 1)]))
 
     @property
     def pair_precision(self) -> Array:

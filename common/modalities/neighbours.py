@@ -6,7 +6,7 @@ depend on records.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -27,7 +27,7 @@ class NeighbourFeatures(GramFeatures):
     that phi has norm 1: adding or removing a record moves the sum by exactly 1 (L2), as with all pairs.
     """
 
-    neighbours: int
+    neighbours: int = field(kw_only=True)
 
     @cached_property
     def generated(self) -> int:
@@ -52,9 +52,8 @@ class NeighbourFeatures(GramFeatures):
     @cached_property
     def pair_weights(self) -> Array:
         """Of each pair of columns, float64[k, k], 0 where not measured; squares of pairs add to 1."""
-        sizes = np.array(self.sizes, np.float64)
-        raw = np.outer(sizes, sizes) ** self.power * self.measured
-        return np.asarray(raw / np.linalg.norm(raw[np.triu_indices(len(sizes), 1)]))
+        raw = self.unscaled_weights * self.measured
+        return np.asarray(raw / np.linalg.norm(raw[np.triu_indices(len(raw), 1)]))
 
     @property
     def typical(self) -> float:

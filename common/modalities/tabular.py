@@ -153,7 +153,8 @@ def _allowed(column: CategoryColumn | NumberColumn) -> str:
 def decode(codes: Codes, schema: TableSchema, random: np.random.Generator) -> pd.DataFrame:
     """A table from codes: same columns, order, dtypes and decimals as the schema declares.
 
-    Values inside a bin are drawn uniformly (or log-uniformly, by the column's scale); dates become ISO text.
+    Values inside a bin are drawn evenly on the column's scale, those of a wide outer bin nearer to the
+    next one (``Number.draw``); dates become ISO text.
     Constraints are not looked at. The codes are synthetic, so a seeded generator may be used.
     """
     columns = [described(column) for column in schema.columns]

@@ -87,11 +87,11 @@ class Number:
         return int(self.lows.min()), int(self.highs.max())
 
     def draw(self, codes: Codes, random: np.random.Generator) -> Values:
-        """A value for each code, spread over its bin."""
+        """A value for each code, spread over its bin; a wide outer bin thins out towards the bound."""
         absent = codes == len(self.lows)
         bins = np.minimum(codes, len(self.lows) - 1)
         low, high = self.lows[bins], self.highs[bins]
-        place = random.random(len(codes))
+        place = self._thinned(random.random(len(codes)), bins)
         steps = low + np.floor(place * (high - low + 1)).astype(np.int64)
         if self.log:  # a bin that starts at zero has no logarithm; it stays uniform
             above = np.maximum(low, 1)
@@ -101,6 +101,32 @@ class Number:
         if self.atoms:  # an atom has a code of its own, a bin never draws it
             steps += (bins >= self.atoms) & np.isin(steps, self.lows[: self.atoms])
         return Values(steps, absent)
+
+    def _thinned(self, place: NDArray[np.float64], bins: Codes) -> NDArray[np.float64]:
+        """Places in [0, 1] of uniform ones, those of outer bins nearer to the neighbouring bin.
+
+        Bounds are what may occur at all, cuts where values do: the far end of a wide outer bin is mostly
+        empty. From twice the width of the next bin on, the density falls by 1/e in each such width; if the
+        two are alike, it does not fall.
+        """
+        first, last = self.atoms, len(self.lows) - 1
+        if last - first < 2:
+            return place
+        for outer, beside in ((first, first + 1), (last, last - 1)):
+            ratio = self._wider(outer, beside)
+            rate = min(ratio, 2 * (ratio - 1))
+            if rate > 0:
+                far = -np.log1p(place * np.expm1(-rate)) / rate
+                place = np.where(bins == outer, far if outer == last else 1 - far, place)
+        return place
+
+    def _wider(self, outer: int, beside: int) -> float:
+        """How many times as wide an outer bin is, on the scale that its values spread by."""
+        if self.log and self.lows[outer] > 0:
+            ends = np.log([*((self.highs[i] + 1) / self.lows[i] for i in (outer, beside))])
+            return float(ends[0] / ends[1])
+        outer_width, width = (self.highs[i] - self.lows[i] + 1 for i in (outer, beside))
+        return float(outer_width / width)
 
     def plain(self, values: Values) -> NDArray[Any]:
         """As written: int64 or float64[records], ISO dates as text; object with None where missing."""

@@ -127,7 +127,7 @@ def test_nothing_that_sets_a_guarantee_has_a_default():
         Federation: ("key_holders", "threshold", "min_contributors", "collusion"),
         Privacy: ("epsilon", "delta", "unit"),
         Count: ("noise_multiplier",),
-        Measure: ("noise_multiplier", "split", "power"),
+        Measure: ("noise_multiplier", "split", "power", "condition_weight"),
         Local: ("noise_multiplier", "max_grad_norm", "sample_rate", "local_steps", "fakes"),
         EveryStep: ("noise_multiplier", "max_grad_norm", "sample_rate", "sum_limit"),
         Plan: ("count", "train", "min_records", "max_records"),

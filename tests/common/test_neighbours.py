@@ -35,7 +35,7 @@ def records(count, seed=0):
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("neighbours", [1, 2, 4])
 def test_a_record_moves_the_sum_by_exactly_one(split, neighbours):
-    phi = NeighbourFeatures(LAYOUT, split, 0.25, neighbours)
+    phi = NeighbourFeatures(LAYOUT, split, 0.25, neighbours=neighbours)
     codes = records(30)
     for record in codes:
         assert np.linalg.norm(phi.sum(record[None], np.ones(1))) == pytest.approx(1.0, abs=1e-12)
@@ -47,7 +47,7 @@ def test_a_record_moves_the_sum_by_exactly_one(split, neighbours):
 
 def test_weights_of_all_pairs_would_waste_budget_on_some():
     """Negative control: what is scaled for all pairs moves by less, so that its noise would be too large."""
-    phi = NeighbourFeatures(LAYOUT, (), 0.25, 1)
+    phi = NeighbourFeatures(LAYOUT, (), 0.25, neighbours=1)
     every = GramFeatures(LAYOUT, (), 0.25)
     kept = np.isin(np.stack(every.indices).T @ (1000, 1), np.stack(phi.indices).T @ (1000, 1))
     assert np.linalg.norm(every.sum(records(1), np.ones(1))[kept]) < 0.9
@@ -55,14 +55,14 @@ def test_weights_of_all_pairs_would_waste_budget_on_some():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_with_enough_neighbours_it_is_the_map_of_all_pairs(split):
-    phi, every = NeighbourFeatures(LAYOUT, split, 0.25, 8), GramFeatures(LAYOUT, split, 0.25)
+    phi, every = NeighbourFeatures(LAYOUT, split, 0.25, neighbours=8), GramFeatures(LAYOUT, split, 0.25)
     codes, weights = records(50), np.repeat(0.5, 50)
     assert np.allclose(phi.sum(codes, weights), every.sum(codes, weights), rtol=0, atol=1e-12)
     assert phi.typical == pytest.approx(every.typical)
 
 
 def test_what_is_measured_is_neighbours_and_all_pairs_with_a_condition():
-    phi = NeighbourFeatures(LAYOUT, (6,), 0.25, 2)
+    phi = NeighbourFeatures(LAYOUT, (6,), 0.25, neighbours=2)
     found = {(i, j) for i, j in zip(*np.nonzero(np.triu(phi.measured)), strict=True)}
     near = {(i, j) for i in range(6) for j in range(i + 1, 6) if j - i <= 2}
     assert found == near | {(i, 6) for i in range(6)}  # position 6 is the condition that does not split
@@ -74,7 +74,7 @@ def test_what_is_measured_is_neighbours_and_all_pairs_with_a_condition():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_loss_of_strips_is_the_loss_of_the_whole_matrix(split):
-    phi = NeighbourFeatures(LAYOUT, split, 0.25, 2)
+    phi = NeighbourFeatures(LAYOUT, split, 0.25, neighbours=2)
     codes = records(400)
     total = phi.sum(codes, np.ones(400)) + np.random.default_rng(1).normal(0, 0.1, phi.count)
     singles = OneWay(
@@ -137,7 +137,7 @@ def test_a_dependence_between_neighbours_is_learnt_and_one_far_apart_is_not():
 
 
 def test_noise_that_is_not_there_is_told_apart_from_noise_of_no_end():
-    phi = NeighbourFeatures(LAYOUT, (), 0.25, 1)
+    phi = NeighbourFeatures(LAYOUT, (), 0.25, neighbours=1)
     spread = phi.spread(2.0)
     assert np.isinf(spread[0, 3])
     assert spread[0, 1] == 2.0 / phi.pair_weights[0, 1]

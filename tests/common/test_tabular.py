@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from common.columns import CategoryColumn, NumberColumn
 from common.errors import ColumnError, MissingValueError, SchemaError, ValueNotAllowedError
+from common.modalities.described import described
 from common.modalities.layout import Layout
 from common.modalities.tabular import decode, encode
 from common.schema import Schema, TableSchema
@@ -159,3 +160,21 @@ def test_layout_puts_conditions_last_and_back():
     assert np.array_equal(layout.to_schema(layout.to_model(codes)), codes)
     assert layout.sizes == (5, 3, 5, 3, 3, 2)
     assert layout.condition_grid().tolist() == [[d, s] for d in range(3) for s in range(2)]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_wide_outer_bin_thins_out_towards_its_bound(scale):
+    """Bounds say what may occur, cuts where values do; a bin like its neighbour stays even (the control)."""
+    column = NumberColumn(name="x", bounds=(1, 100_000), decimals=0, cuts=(100, 200, 300, 500), scale=scale)
+    described_, random = described(column), np.random.default_rng(0)
+
+    def middles(number):
+        low, high = described_.lows[number], described_.highs[number]
+        values = described_.draw(np.full(4000, number), random).steps
+        assert ((low <= values) & (values <= high)).all()
+        middle = np.sqrt(low * high) if scale == "log" else (low + high) / 2
+        return (values > middle).mean()
+
+    assert middles(4) < 0.1  # from 500 to 100,000
+    assert abs(middles(1) - 0.5) < 0.05
+    assert abs(middles(0) - 0.5) < 0.05 if scale == "linear" else middles(0) > 0.9

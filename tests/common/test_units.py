@@ -33,7 +33,7 @@ def phi(request, tmp_path):
     if request.param == "histograms":
         return histograms(toy.SCHEMA), lambda r: histograms(toy.SCHEMA).sum(r.rows, r.weights)
     split = (4, 5) if request.param == "pairs split" else ()
-    found = GramFeatures(LAYOUT, split, 0.25)
+    found = GramFeatures(LAYOUT, split, 0.25, 3.0)
     return found, lambda r: found.sum(LAYOUT.to_model(r.rows), r.weights)
 
 

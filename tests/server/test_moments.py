@@ -63,7 +63,7 @@ def truth(features, codes):
 
 @SPLITS
 def test_without_noise_the_estimate_is_the_truth(codes, split):
-    features = GramFeatures(LAYOUT, split, 0.3)
+    features = GramFeatures(LAYOUT, split, 0.3, 3.0)
     moments = estimated(features, codes, 0.0)
     singles, pairs = truth(features, codes)
     assert moments.total == pytest.approx(len(codes))
@@ -109,6 +109,43 @@ def test_with_noise_consistency_beats_the_raw_counts(codes, split):
         for i, j in ((a, b), (b, a)):  # margins of pairs are the singles
             assert np.allclose(moments.pairs[:, i, j].sum(2), moments.singles[:, i], atol=1e-4)
     assert np.allclose(classes, singles[:, features.blocks[0]].sum(1), atol=0.05)
+
+
+def errors_of_pairs(codes, weight):
+    """Of pairs with a condition, and of the others, when nothing is split."""
+    features = GramFeatures(LAYOUT, (), 0.25, weight)
+    _, pairs = truth(features, codes)
+    asked = features.owner >= len(LAYOUT.generated)
+    asked = asked[:, None] | asked
+    wrong = [estimated(features, codes, 10.0, seed).pairs - pairs for seed in range(4)]
+    return [np.sqrt(np.mean([(one[:, where] ** 2).mean() for one in wrong])) for where in (asked, ~asked)]
+
+
+def test_pairs_with_a_condition_are_told_better_at_the_cost_of_the_others(codes):
+    (asked, others), (even, rest) = (errors_of_pairs(codes, weight) for weight in (3.0, 1.0))
+    assert asked < 0.85 * even
+    assert 1.2 * rest < others
+    split = (GramFeatures(LAYOUT, (4, 5), 0.25, weight).pair_weights for weight in (3.0, 1.0))
+    assert np.allclose(*split)  # negative control: a condition that splits is in no pair
+
+
+def test_without_split_classes_a_fit_to_few_records_goes_on(codes, monkeypatch):
+    """As long as with split classes it would hardly leave independent columns."""
+    torch.set_num_threads(1)
+    features, few = GramFeatures(LAYOUT, (), 0.25, 3.0), codes[:800]
+    moments = estimated(features, few, 8.0)
+    measure = type("M", (), {"fit_steps": 800, "fit_learning_rate": 3e-3})()
+    apart = []
+    for fewest, most in ((200, 6.4), (50, 1.6)):
+        monkeypatch.setattr("server.fit._FEWEST_STEPS", (fewest, 50))
+        monkeypatch.setattr("server.fit._STEPS_AT_ONE", (most, 1.6))
+        model = MODEL.model_copy(update={"latents": 32, "generator_hidden": (32, 32)})
+        pair = Pair.new(LAYOUT, model, 0)
+        fit(pair.generator, moments, features, measure, 0.0)
+        made = ReleasedGenerator(toy.SCHEMA, model, pair.generator, moments.prior, GROUPING, {})
+        apart.append(distances(made.groups(6000, {}, 0), codes, toy.SCHEMA.sizes).two_way)
+    longer, shorter = apart
+    assert longer < 0.9 * shorter
 
 
 def distance(left, right):
