@@ -26,10 +26,14 @@ FOLDER = "earlier"
 _NOT_THE_MAP = {"noise_multiplier", "field_bits", "fit_steps", "fit_batch", "fit_learning_rate", "curriculum"}
 
 
-def fact(plan: Plan, attempts: Mapping[str, int], sums: str) -> dict[str, Any]:
+Noise = tuple[float | None, float]
+"""Standard deviation / sensitivity of the noise in count and measure sums; no count of images and signals."""
+
+
+def fact(plan: Plan, attempts: Mapping[str, int], sums: str, noise: Noise) -> dict[str, Any]:
     """What a finished run's description says to a later one.
 
-    attempts: at steps that were tried again; sums: SHA-256 of the released file of sums
+    attempts: at steps that were tried again; sums: SHA-256 of the released file of sums; noise: in these
     """
     earlier = plan.continues.runs if plan.continues else ()
     here = Ran(
@@ -39,19 +43,26 @@ def fact(plan: Plan, attempts: Mapping[str, int], sums: str) -> dict[str, Any]:
         whole=plan.whole,
         mechanisms=compact(plan.charged_here(attempts, plan.rounds)),
     )
-    count, measure = sum_noise(plan)
+    count, measure = noise
     continues = Continues(sums=sums, count_noise=count, measure_noise=measure, runs=(*earlier, here))
     return {**continues.model_dump(mode="json"), "features": _features(plan.measure)}
 
 
-def own_noise(plan: Plan) -> tuple[float | None, float]:
-    """Noise / sensitivity of a plan's count and measure sums; no count for images and signals."""
-    return plan.count.noise_multiplier if plan.count else None, plan.measure.noise_multiplier
+def own_noise(plan: Plan, counted: int = 0, measured: int = 0) -> Noise:
+    """Noise in the sums of a plan alone.
+
+    counted, measured: how many sites contributed. Each adds 1 / shares of the variance that is charged, and
+    all of them together more than is charged: unknown colluders may know what theirs was. 0: as charged.
+    """
+    shares = plan.federation.shares
+    counts, moments = (max(1.0, sites / shares) ** 0.5 for sites in (counted, measured))
+    count = None if plan.count is None else counts * plan.count.noise_multiplier
+    return count, moments * float(plan.measure.noise_multiplier)
 
 
-def sum_noise(plan: Plan) -> tuple[float | None, float]:
+def sum_noise(plan: Plan, counted: int = 0, measured: int = 0) -> Noise:
     """The same of these sums with those that the plan continues added: variances add."""
-    count, measure = own_noise(plan)
+    count, measure = own_noise(plan, counted, measured)
     if (before := plan.continues) is None:
         return count, measure
     if count is not None and before.count_noise is not None:

@@ -35,11 +35,13 @@ _PUBLIC = (
     "traffic",
     "contribution_bytes",
     "values_sent",
+    "counted_by",
+    "measured_by",
     "evaluated_by",
 )
 _ARRAYS = ("counts", "moments", "parameters", "average", "evaluation")
 _OPTIMISER = ("first", "second")
-_VERSION = 2  # of the file; a change of its fields or of what they mean needs another
+_VERSION = 3  # of the file; a change of its fields or of what they mean needs another
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
@@ -53,7 +55,7 @@ class Checkpoint:
     ``every-step``; pending: a sum that was decided and is not opened yet; attempts: at steps that were lost;
     attested: every site's word for the joint key, hexadecimal; garbage: key-holders whose partial decryptions
     were wrong; trouble: what sites did not do; seconds: wall clock by phase; traffic: bytes by site;
-    evaluated_by: sites whose noise the evaluation holds
+    counted_by, measured_by, evaluated_by: how many sites' noise counts, moments and evaluation hold
     """
 
     path: Path
@@ -75,6 +77,8 @@ class Checkpoint:
     traffic: dict[str, dict[str, int]] = field(default_factory=dict)
     contribution_bytes: int = 0
     values_sent: int = 0
+    counted_by: int = 0
+    measured_by: int = 0
     evaluated_by: int = 0
 
     @classmethod

@@ -7,15 +7,16 @@ from itertools import combinations
 import numpy as np
 
 from common.contributions import array_features, pairs
-from common.earlier import sum_noise
 from common.modalities.gram import GramFeatures
 from common.plan import Plan
 from common.schema import ArraySchema, Schema
 
 
-def prior_noise(plan: Plan, schema: Schema) -> float:
-    """Standard deviation of the noise in a combination's count, in units; with that of continued runs."""
-    _, noise = sum_noise(plan)
+def prior_noise(plan: Plan, schema: Schema, noise: float) -> float:
+    """Standard deviation of the noise in a combination's count, in units.
+
+    noise: in the sum of moments, relative to its sensitivity; with that of continued runs
+    """
     if isinstance(schema, ArraySchema):
         return noise / array_features(schema, plan).recipe.count
     return table_noise(pairs(schema, plan), noise)

@@ -40,7 +40,7 @@ from .checkpoint import Checkpoint
 from .evaluated import evaluated
 from .measured import TableMeasured, measured
 from .prior_noise import prior_noise
-from .released import released_sums
+from .released import released_noise, released_sums
 
 EVALUATION = "evaluation.json"
 
@@ -58,14 +58,15 @@ def released_generator(plan: Plan, schema: Schema, state: Checkpoint) -> Release
     found = measured(plan, schema, state)
     generator = Pair.new(layout_of(schema), plan.model, plan.seed).generator
     load(generator, state.average)
+    noise = released_noise(plan, state)
     facts: dict[str, Any] = {
         "epsilon": rounded_up(epsilon(plan.charged(state.attempts, plan.rounds), plan.privacy.delta)),
         "delta": plan.privacy.delta,
         "unit": plan.privacy.unit,
         "plan": plan.hash,
         "records_estimated": round(found.total),
-        PRIOR_NOISE: prior_noise(plan, schema),
-        FACT: fact(plan, state.attempts, hashlib.sha256(sums_file(plan, schema, state)).hexdigest()),
+        PRIOR_NOISE: prior_noise(plan, schema, noise[1]),
+        FACT: fact(plan, state.attempts, hashlib.sha256(sums_file(plan, schema, state)).hexdigest(), noise),
     }
     if isinstance(schema, ArraySchema):
         assert isinstance(plan.model, ArrayModel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.contributions import histograms, pairs
-from common.earlier import own_noise, sum_noise
+from common.earlier import Noise, own_noise, sum_noise
 from common.modalities.grouping import Grouping
 from common.plan import Plan
 from common.schema import Schema, TableSchema
@@ -19,10 +19,11 @@ def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping
     if before is not None and before.grouping is not None:
         return before.grouping
     assert state.counts is not None
-    assert plan.count is not None
     assert isinstance(schema, TableSchema)
     phi = histograms(schema)
-    deviations = phi.deviations(plan.count.noise_multiplier)
+    count_noise, _ = own_noise(plan, state.counted_by)
+    assert count_noise is not None
+    deviations = phi.deviations(count_noise)
     spread = plan.measure.noise_multiplier / pairs(schema, plan).typical
     return Grouping.from_counts(phi.counts(state.counts), deviations, spread, schema)
 
@@ -30,13 +31,19 @@ def released_grouping(plan: Plan, schema: Schema, state: Checkpoint) -> Grouping
 def released_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
     """The moments of a run whose measure step is open, and of those it continues."""
     moments, counts = pooled(plan, schema, state)
-    return _moments(plan, schema, state, moments, counts, sum_noise(plan))
+    return _moments(plan, schema, state, moments, counts, released_noise(plan, state))
 
 
 def own_moments(plan: Plan, schema: Schema, state: Checkpoint) -> Moments:
     """The same of this run's records alone."""
     assert state.moments is not None
-    return _moments(plan, schema, state, state.moments, state.counts, own_noise(plan))
+    noise = own_noise(plan, state.counted_by, state.measured_by)
+    return _moments(plan, schema, state, state.moments, state.counts, noise)
+
+
+def released_noise(plan: Plan, state: Checkpoint) -> Noise:
+    """In the sums of a run and of those it continues."""
+    return sum_noise(plan, state.counted_by, state.measured_by)
 
 
 def released_sums(plan: Plan, schema: Schema, state: Checkpoint) -> Sums:
@@ -52,7 +59,7 @@ def _moments(
     state: Checkpoint,
     moments: Array,
     counts: Array | None,
-    noise: tuple[float | None, float],
+    noise: Noise,
 ) -> Moments:
     """Moments of opened sums. noise: of the counts and of the moments, relative to their sensitivity."""
     count_noise, measure_noise = noise

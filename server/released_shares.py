@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contributions import histograms, pairs
-from common.earlier import sum_noise
+from common.earlier import Noise
 from common.evidence.reference import TwoWay
 from common.modalities.gram import GramFeatures
 from common.plan import Plan
@@ -18,15 +18,15 @@ from .moments import Moments, estimate, one_way
 Array = NDArray[np.float64]
 
 
-def two_way(sums: Sums, plan: Plan, schema: TableSchema) -> TwoWay:
+def two_way(sums: Sums, plan: Plan, schema: TableSchema, noise: Noise) -> TwoWay:
     """One-way and two-way shares of a finished run's released sums, with the variance of their noise.
 
-    The sums of a table have counts and a grouping.
+    The sums of a table have counts and a grouping. noise: in the sums
     """
     assert sums.counts is not None
     assert sums.grouping is not None
     features = pairs(schema, plan)
-    count_noise, measure_noise = sum_noise(plan)
+    count_noise, measure_noise = noise
     assert count_noise is not None
     singles = one_way(sums.counts, count_noise, sums.grouping, schema, features)
     moments = estimate(sums.moments, features, measure_noise, singles)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.earlier import Earlier
+from common.earlier import Earlier, Noise
 from common.errors import ConfigError, StorageError
 from common.evaluation.figures import Evaluation
 from common.evidence.content import ReportContent
@@ -52,24 +52,31 @@ def content_of(run: Path, *, private: bool, override: str | None = None) -> Repo
         meaning=meanings(plan, report.get("attempts", {})),
         override=override,
         synthetic=_synthetic(release, schema),
-        reference=reference_of(plan, schema, load_sums(release, earlier.continues.sums)),
+        reference=reference_of(
+            plan,
+            schema,
+            load_sums(release, earlier.continues.sums),
+            (earlier.continues.count_noise, earlier.continues.measure_noise),
+        ),
         private=private,
         simulated=not kept.deployed,
     )
 
 
-def reference_of(plan: Plan, schema: Schema, raw: bytes) -> Reference | None:
+def reference_of(plan: Plan, schema: Schema, raw: bytes, noise: Noise) -> Reference | None:
     """What released sums say about real records; None for images and signals, whose sums are no picture.
 
     Of pairs nothing where not all are measured: the page would show the others as if they were.
 
-    raw: the file of released sums. Raises StorageError.
+    raw: the file of released sums; noise: in these. Raises StorageError.
     """
     if not isinstance(schema, TableSchema):
         return None
     sums = Sums.from_bytes(raw, schema, plan)
     every = isinstance(plan.measure, Measure) and plan.measure.neighbours is None
-    return Reference("released material", sums.grouping, two_way(sums, plan, schema) if every else None)
+    return Reference(
+        "released material", sums.grouping, two_way(sums, plan, schema, noise) if every else None
+    )
 
 
 def _folders(run: Path) -> tuple[Path, RunFolder]:

@@ -105,15 +105,16 @@ class Coordinator:
     def _count(self) -> None:
         with self._phase("measure"):
             stage("count", 0, 1, 0.0)
-            self._checkpoint.counts, _ = self._opened(COUNT_STEP, b"")
+            total, contributors = self._opened(COUNT_STEP, b"")
+        self._checkpoint.counts, self._checkpoint.counted_by = total, contributors
         self._checkpoint.save()
 
     def _measure(self) -> None:
         with self._phase("measure"):
             stage("measure", 0, 1, 0.0)
-            total, _ = self._opened(MEASURE_STEP, self.measure_state())
+            total, contributors = self._opened(MEASURE_STEP, self.measure_state())
             stage("measure", 1, 1, self._spent(0))
-        self._checkpoint.moments = total
+        self._checkpoint.moments, self._checkpoint.measured_by = total, contributors
         self._checkpoint.save()
 
     def measure_state(self) -> bytes:

@@ -6,6 +6,7 @@ import numpy as np
 
 from common.columns import CategoryColumn
 from common.contributions import histograms, pairs
+from common.earlier import sum_noise
 from common.evaluation.figures import Criterion, Evaluation, Figure, Gate
 from common.evidence.content import Meaning, ReportContent
 from common.evidence.reference import Reference
@@ -67,7 +68,12 @@ def _table(kind, private, schema):
     real, synthetic = frames
     if private:
         return plan, schema, synthetic, Reference("records", Grouping.of_itself(schema), records=real)
-    return plan, schema, synthetic, reference_of(plan, schema, sums(plan, schema, real).to_bytes())
+    return (
+        plan,
+        schema,
+        synthetic,
+        reference_of(plan, schema, sums(plan, schema, real).to_bytes(), sum_noise(plan)),
+    )
 
 
 def sums(plan, schema, frame, noise=None, seed=3):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.earlier import sum_noise
 from common.evidence.groups import groups_of, plain
 from common.evidence.reference import TwoWay, coarse, distance
 from common.modalities.grouping import Grouping
@@ -37,7 +38,8 @@ def test_sums_with_hardly_any_noise_give_the_shares_of_the_records(split):
             "measure": plan.measure.model_copy(update={"noise_multiplier": 0.05}),
         }
     )
-    found, truth = two_way(made.sums(quiet, toy.SCHEMA, frame, noise=1e-6), quiet, toy.SCHEMA), exact(frame)
+    sums = made.sums(quiet, toy.SCHEMA, frame, noise=1e-6)
+    found, truth = two_way(sums, quiet, toy.SCHEMA, sum_noise(quiet)), exact(frame)
     assert np.allclose(found.shares, truth.shares, atol=2e-4)
     assert np.allclose(found.association(), truth.association(), atol=0.02)
     assert distance(found, truth).max() < 1e-3
@@ -51,7 +53,7 @@ def test_the_variances_are_those_of_the_noise(split):
     truth, scores = exact(frame).shares, []
     for seed in range(5):
         sums = made.sums(plan, toy.SCHEMA, frame, seed=seed)
-        found = two_way(sums, plan, toy.SCHEMA)
+        found = two_way(sums, plan, toy.SCHEMA, sum_noise(plan))
         known = found.variances > 0
         scores.append((found.shares - truth)[known] / np.sqrt(found.variances[known]))
     assert 0.5 < np.concatenate(scores).std() < 1.4

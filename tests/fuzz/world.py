@@ -18,7 +18,7 @@ from common.contributions import array_features, counts, encoding, family_of, hi
 from common.crypto.identity import AgreementKey
 from common.crypto.ring import N
 from common.crypto.tag import GroupKey
-from common.earlier import FACT, fact
+from common.earlier import FACT, fact, sum_noise
 from common.generator import ReleasedGenerator
 from common.modalities.array_features import ArrayFeatures
 from common.modalities.array_files import write_records
@@ -88,7 +88,10 @@ class Of:
     def release(self) -> Path:
         """A folder with a released generator that says what it rests on."""
         generator = family_of(self.schema, self.plan).generator
-        facts = {"epsilon": 1.0, FACT: fact(self.plan, {}, hashlib.sha256(self.sums).hexdigest())}
+        facts = {
+            "epsilon": 1.0,
+            FACT: fact(self.plan, {}, hashlib.sha256(self.sums).hexdigest(), sum_noise(self.plan)),
+        }
         prior = np.ones(self.schema.classes)
         ReleasedArrays(self.schema, self.plan.model, generator, prior, facts).save(self.folder)
         save_sums(self.folder, self.sums)

@@ -16,7 +16,7 @@ from common.columns import CategoryColumn
 from common.config import Features, Federation, Sites, Training
 from common.continuation import Continues, Ran
 from common.contributions import array_features, histograms, pairs
-from common.earlier import FACT, Earlier, sum_noise
+from common.earlier import FACT, Earlier, own_noise, sum_noise
 from common.errors import ConfigError, EmptyClassError, RefusedError, StorageError
 from common.holdout import held_out, site_key
 from common.modalities.array_files import write_records
@@ -37,7 +37,7 @@ from server import cli
 from server.checkpoint import Checkpoint
 from server.measured import ArrayMeasured, measured, trained_on
 from server.release import released_generator, sums_file
-from server.released import released_grouping, released_sums
+from server.released import released_grouping, released_noise, released_sums
 from server.simulate import promised, run_folder, simulate
 from tests import toy, toy_arrays
 from tests.energy import distance
@@ -129,7 +129,9 @@ def test_two_gaussian_sums_cost_what_one_of_the_harmonic_noise_costs(waves):
     first, second = waves.plan.measure.noise_multiplier, plan.measure.noise_multiplier
     one = GaussianSum(noise_multiplier=(first**-2 + second**-2) ** -0.5)
     assert epsilon(plan.charged({}, 0), DELTA) == pytest.approx(epsilon([one], DELTA), rel=1e-9)
-    assert sum_noise(plan)[1] == pytest.approx((first**2 + second**2) ** 0.5)
+    held = first * (len(waves.plan.federation.sites) / waves.plan.federation.shares) ** 0.5
+    assert earlier.measure_noise == pytest.approx(held)  # of all sites, more than is charged
+    assert sum_noise(plan)[1] == pytest.approx((held**2 + second**2) ** 0.5)
     twice = epsilon(plan.charged({"measure": 2}, 0), DELTA)
     one = GaussianSum(noise_multiplier=(first**-2 + 2 * second**-2) ** -0.5)
     assert twice == pytest.approx(epsilon([one], DELTA), rel=1e-9)
@@ -170,15 +172,14 @@ def test_sums_are_those_of_all_records_with_noise_whose_variances_add(table, con
         exact_counts = exact_counts + histograms(schema).sum(pooled.rows, pooled.weights)
         exact_pairs = exact_pairs + pairs(schema, plan).sum(codes, pooled.weights)
     found = released_sums(plan, schema, state)
-    scale = (len(plan.federation.sites) / plan.federation.shares) ** 0.5
     for opened, exact, noise in zip(
-        (found.counts, found.moments), (exact_counts, exact_pairs), sum_noise(plan), strict=True
+        (found.counts, found.moments), (exact_counts, exact_pairs), released_noise(plan, state), strict=True
     ):
-        left = (opened - exact) / (noise * scale)
+        left = (opened - exact) / noise
         assert abs(left.mean()) < 5 / len(left) ** 0.5
         assert left.std() == pytest.approx(1.0, abs=5 / (2 * len(left)) ** 0.5 + 0.01)
     # the second run's noise alone would be seen to be too little
-    alone = (found.moments - exact_pairs) / (plan.measure.noise_multiplier * scale)
+    alone = (found.moments - exact_pairs) / own_noise(plan, 0, state.measured_by)[1]
     assert alone.std() > 1.2
     units = sum(Records.of(encode(f, schema), f["patient"].to_numpy()).units for f in batches(continued))
     assert continued.generator.facts["records_estimated"] == pytest.approx(units, rel=0.1)

@@ -38,4 +38,6 @@ def test_of_images_it_is_the_noise_of_a_class(tmp_path):
     features = array_features(run.schema, run.plan)
     noise = np.random.default_rng(0).normal(0, run.plan.measure.noise_multiplier, (SUMS, features.count))
     counts = [features.counts(one) for one in noise]
-    assert prior_noise(run.plan, run.schema) == pytest.approx(np.std(counts), rel=0.1)
+    assert prior_noise(run.plan, run.schema, run.plan.measure.noise_multiplier) == pytest.approx(
+        np.std(counts), rel=0.1
+    )
