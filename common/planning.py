@@ -73,10 +73,10 @@ def make_plan(
         schema_hash=schema.hash,
         federation=federation,
         privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=schema.unit),
-        **_modality(config, schema, noise.count, noise.measure),
+        **_modality(config, schema, noise, len(federation.sites)),
         train=_train(config, noise.train, len(federation.sites)) if training.rounds else None,
         min_records=training.records_per_site,
-        max_records=training.most_records_per_site or _MOST_RECORDS * training.records_per_site,
+        max_records=_most(config),
         seed=config.seed,
         continues=continues,
         release=_release(config, schema, noise.evaluate, federation),
@@ -97,27 +97,28 @@ def _promising_all(plan: Plan) -> Plan:
     return plan.model_copy(update={"privacy": plan.privacy.model_copy(update={"epsilon": together})})
 
 
-def _modality(config: RunConfig, schema: Schema, count_noise: float, measure_noise: float) -> dict[str, Any]:
+def _modality(config: RunConfig, schema: Schema, noise: _Noise, sites: int) -> dict[str, Any]:
     """Networks and sums before training: ``model``, ``count``, ``measure``."""
     widest = _FIELD_BITS[-1]
     if isinstance(schema, ArraySchema):
         return {
             "model": array_plan.model(config, schema),
             "count": None,
-            "measure": array_plan.measure(config, schema, measure_noise, widest),
+            "measure": array_plan.measure(config, schema, noise.measure, widest),
         }
     assert isinstance(schema, TableSchema)
+    units = _expected(config.training.records_per_site, _most(config), sites)
     return {
         "model": table_plan.model(config, schema),
-        "count": Count(noise_multiplier=count_noise, field_bits=widest),
-        "measure": table_plan.measure(config, schema, measure_noise, widest),
+        "count": Count(noise_multiplier=noise.count, field_bits=widest),
+        "measure": table_plan.measure(config, schema, noise.measure, widest, units),
     }
 
 
 def _train(config: RunConfig, noise: float, sites: int) -> Train:
     training = config.training
     batch = max(1, round(training.sample_rate * training.records_per_site))
-    most = training.most_records_per_site or _MOST_RECORDS * training.records_per_site
+    most = _most(config)
     if training.schedule == "every-step":
         return EveryStep(
             objective=_objective(config, real_target=0.9),
@@ -215,12 +216,19 @@ def _noise(config: RunConfig, counted: bool) -> _Noise:
     return _Noise(count, measure, last, train)
 
 
-def _check_signal(plan: Plan, schema: Schema) -> None:
-    """Raise PrivacyTargetError if the noise is so strong that not even the number of units would show.
+def _most(config: RunConfig) -> int:
+    """Records that any site holds at most."""
+    return config.training.most_records_per_site or _MOST_RECORDS * config.training.records_per_site
 
-    Nobody counts them before the run: a site is taken to hold the geometric mean of least and most.
-    """
-    units = round(math.sqrt(plan.min_records * plan.max_records)) * len(plan.federation.sites)
+
+def _expected(least: int, most: int, sites: int) -> int:
+    """Units of all sites: nobody counts them before the run; one is taken to hold the geometric mean."""
+    return round(math.sqrt(least * most)) * sites
+
+
+def _check_signal(plan: Plan, schema: Schema) -> None:
+    """Raise PrivacyTargetError if the noise is so strong that not even the number of units would show."""
+    units = _expected(plan.min_records, plan.max_records, len(plan.federation.sites))
     if plan.count is not None:
         first, singles = plan.count.mechanism, histograms(schema)
         weight = float(np.sum(singles.weights**2 / np.array(singles.sizes)) ** 0.5)

@@ -10,7 +10,8 @@ from .phases import Measure, Model
 from .run_config import RunConfig
 from .schema import TableSchema
 
-_PAIR_POWER, _CONDITION_WEIGHT = 0.25, 3.0
+_PAIR_POWER = 0.25
+_DROWNING, _MOST_WEIGHT = 0.01, 3.0  # noise / share of a pair, from which conditions weigh more; at most
 _MOST_CLASSES = 4  # combinations of conditions, up to which all counts are taken separately for each
 _FEWEST_LATENTS, _LATENT_ROWS = 128, 2048
 _MOST_ROWS = 1 << 16  # latents times combinations of conditions, all of them in every step of the fit
@@ -32,19 +33,30 @@ def model(config: RunConfig, schema: TableSchema) -> Model:
     return Model.model_validate({**usual, **given, "latents": latents})
 
 
-def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: int) -> Measure:
-    """The second sum and the fit."""
+def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: int, units: int) -> Measure:
+    """The second sum and the fit. units: of all sites, as expected"""
     split = _split(config, schema)
     return Measure(
         noise_multiplier=noise,
         split=split,
         neighbours=_neighbours(config, schema, split),
         power=_PAIR_POWER,
-        condition_weight=_CONDITION_WEIGHT,
+        condition_weight=_condition_weight(schema, split, noise / units),
         field_bits=field_bits,
         fit_steps=config.training.fit_steps or _FIT_STEPS,
         fit_learning_rate=3e-3,
     )
+
+
+def _condition_weight(schema: TableSchema, split: tuple[str, ...], noise: float) -> float:
+    """More, the more noise a pair's share will have: 1 up to a hundredth, 3 from three hundredths on.
+
+    A generator is asked by its conditions. Where noise drowns most pairs, those of conditions are to be seen;
+    where it does not, all others would lose what these do not need.
+    noise: of a coordinate of the sum, in shares of the units
+    """
+    share = noise * math.comb(len(schema.columns) - len(split), 2) ** 0.5
+    return float(round(min(_MOST_WEIGHT, max(1.0, share / _DROWNING)), 2))
 
 
 def _neighbours(config: RunConfig, schema: TableSchema, split: tuple[str, ...]) -> int | None:

@@ -17,8 +17,8 @@ from common.phases import Measure
 from .moments import Moments
 
 _WARM_UP = 0.02
-_STEPS_AT_ONE = 6.4, 1.6  # steps times the noise in a pair's share, without and with split classes: with
-_FEWEST_STEPS = 200, 50  # more, the fit follows the noise, sooner where each class has cells of its own
+_STEPS_AT_ONE = 1.6  # steps times the noise in a pair's share: with more, the fit follows the noise
+_FEWEST_STEPS = 200, 50  # without and with split classes, which have cells of their own and start closer
 _CALIBRATIONS = 30
 
 
@@ -41,7 +41,7 @@ def fit(
     optimiser = torch.optim.Adam(parameters, measure.fit_learning_rate)
     value = torch.zeros(())
     noise, split = moments.noise / features.typical, features.classes > 1
-    steps = min(measure.fit_steps, max(_FEWEST_STEPS[split], round(_STEPS_AT_ONE[split] / noise)))
+    steps = min(measure.fit_steps, max(_FEWEST_STEPS[split], round(_STEPS_AT_ONE / noise)))
     for step in range(steps):
         done = step / steps
         rate = min(1.0, (done + 1e-3) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
