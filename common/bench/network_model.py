@@ -19,6 +19,7 @@ from ..plan import Plan
 from ..schema import Schema
 
 _FEWEST = 4
+_LEAST_TRIPS, _LEAST_PASSES = 4.0, 1.0  # two messages are each fetched and answered; every byte crosses once
 _MEGABIT = 125_000
 
 
@@ -58,13 +59,18 @@ class NetworkModel:
 
 
 def fitted(cells: Sequence[Cell]) -> NetworkModel | None:
-    """By least squares of relative errors, nothing negative; None for fewer than four cells."""
+    """By least squares of relative errors, at least what the protocol needs; None for fewer than four cells.
+
+    Where runs differ by more than the network adds, least squares alone would find that it adds nothing.
+    """
     if len(cells) < _FEWEST:
         return None
     seconds = np.array([cell.seconds for cell in cells])
     parts = [[1.0, cell.round_trip, cell.payload / (cell.megabits * _MEGABIT)] for cell in cells]
     design = np.array(parts) / seconds[:, None]
-    found, _ = optimize.nnls(design, np.ones(len(cells)))
+    least = np.array([0.0, _LEAST_TRIPS, _LEAST_PASSES])
+    more, _ = optimize.nnls(design, np.ones(len(cells)) - design @ least)
+    found = least + more
     base, trips, passes = map(float, found)
     return NetworkModel(base, trips, passes, float(np.abs(design @ found - 1).max()))
 
