@@ -9,16 +9,14 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from ..durable import write_whole
-from ..errors import ConfigError
 from ..terminal import print_result
-from ..toml_file import first_problem
 from ..versions import versions
+from .result_file import ResultFile
 
 Keep = Annotated[
     Path | None, typer.Option("--keep", help="File that also keeps the result, for fedcgan bench pages.")
@@ -36,14 +34,14 @@ class Machine(BaseModel):
     load: float | None
 
 
-class Kept(BaseModel):
+class Kept(ResultFile):
     """One result.
 
     bench: its name on the command line; measured: day in UTC; command: as given, files by their names alone
     data: what ``--json`` prints
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    what: ClassVar[str] = "kept result"
     kind: Literal["bench"] = "bench"
     version: Literal[1] = 1
     bench: str
@@ -58,20 +56,6 @@ class Kept(BaseModel):
         """All but the figures."""
         return self.model_dump(mode="json", exclude={"kind", "version", "data"})
 
-    def save(self, path: Path) -> None:
-        """Write the file, whole, and the folder it is in. Raises StorageError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = self.model_dump_json(indent=1) + "\n"
-        write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file. Raises ConfigError if it is none of these."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ConfigError(f"{path.name} is no kept result: {first_problem(error)}") from error
-
 
 def tell(
     bench: str, data: dict[str, Any], path: Path | None, as_json: bool, human: Callable[[], None]
@@ -82,7 +66,7 @@ def tell(
     """
     result = made(bench, data)
     if path is not None:
-        result.save(path)
+        result.write(path)
     print_result({**data, "about": result.about}, as_json, human)
 
 

@@ -136,7 +136,7 @@ def main() -> None:
     }
     if asked.keep:
         command = f"python -m tests.bench.encryption_share --pairs {pairs}"
-        made("encryption", summary, command).save(asked.keep)
+        made("encryption", summary, command).write(asked.keep)
     sys.stdout.write(json.dumps(summary, indent=2) + "\n")
 
 

@@ -56,9 +56,9 @@ def deployed(trip, rate):
 
 @pytest.fixture
 def results(tmp_path):
-    made("scale", grown()).save(tmp_path / "columns.json")
+    made("scale", grown()).write(tmp_path / "columns.json")
     for trip, rate in GRID:
-        made("deployment", deployed(trip, rate)).save(tmp_path / f"network-{trip}-{rate}.json")
+        made("deployment", deployed(trip, rate)).write(tmp_path / f"network-{trip}-{rate}.json")
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def test_the_page_has_every_point_the_refused_one_too_and_says_what_is_an_extrap
 
 
 def test_another_benchs_result_is_refused(results, tmp_path):
-    made("scale", {"sites": 3}).save(results / "one.json")
+    made("scale", {"sites": 3}).write(results / "one.json")
     with pytest.raises(ConfigError, match="1 of the files"):
         write_pages(results, tmp_path / "out" / "scale.md")
 

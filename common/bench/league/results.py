@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ...durable import write_whole
-from ...errors import ConfigError
-from ...toml_file import first_problem
+from ..result_file import ResultFile
 
 KIND: Literal["league"] = "league"
 REFERENCES = ("real", "shuffled")
@@ -67,7 +64,7 @@ class Scores(BaseModel):
     c2st: float
 
 
-class Result(BaseModel):
+class Result(ResultFile):
     """One run of one system.
 
     source, outside: where it is from, and what it knows of the records outside its accounting
@@ -79,7 +76,7 @@ class Result(BaseModel):
     command: as given, files by their names alone; load: 1-minute load average at the start
     """
 
-    model_config = _MODEL
+    what: ClassVar[str] = "result of the league"
     kind: Literal["league"] = KIND
     version: Literal[1] = 1
     system: str
@@ -97,8 +94,8 @@ class Result(BaseModel):
     wall_seconds: float = 0.0
     processor_seconds: float = 0.0
     peak_bytes: int = 0
-    notes: dict[str, Any] = {}
-    versions: dict[str, str] = {}
+    notes: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
     limits: Limits
     machine: dict[str, Any]
     command: str
@@ -110,16 +107,7 @@ class Result(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write the file, whole. Raises StorageError."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
-        write_whole(folder / self.file_name, lambda path: path.write_text(text, "utf-8"))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file. Raises ConfigError if it is none of these."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ConfigError(f"{path.name} is no result of the league: {first_problem(error)}") from error
+        self.write(folder / self.file_name)
 
 
 def file_name(data: str, system: str, epsilon: float | None, seed: int) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...durable import write_whole
-from ...errors import ConfigError
-from ...toml_file import first_problem
 from ..choices import Schedule, Split
 from ..league.results import Data, Scores
+from ..result_file import ResultFile
 
 KIND: Literal["tax"] = "tax"
 POOLED: Literal["pooled"] = "pooled"
@@ -60,7 +57,7 @@ class Setting(BaseModel):
         return "-".join(_NAME.sub("", part) for part in parts) + ".json"
 
 
-class Result(BaseModel):
+class Result(ResultFile):
     """One run.
 
     code, reason: of the typed error if it was refused
@@ -70,7 +67,7 @@ class Result(BaseModel):
     machine: with versions, and the 1-minute load when it began; command: as given, files by their names alone
     """
 
-    model_config = _MODEL
+    what: ClassVar[str] = "result of bench tax"
     kind: Literal["tax"] = KIND
     version: Literal[1] = 1
     data: Data
@@ -83,7 +80,7 @@ class Result(BaseModel):
     smallest: int = 0
     largest: int = 0
     epsilon: float | None = None
-    epsilon_views: dict[str, float] = {}
+    epsilon_views: dict[str, float] = Field(default_factory=dict)
     upload_bytes_per_site: int = 0
     seconds: float = 0.0
     processor_seconds: float = 0.0
@@ -100,14 +97,4 @@ class Result(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write the file, whole. Raises StorageError."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
-        path = folder / self.setting.file_name(self.data.name)
-        write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file. Raises ConfigError if it is none of these."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ConfigError(f"{path.name} is no result of bench tax: {first_problem(error)}") from error
+        self.write(folder / self.setting.file_name(self.data.name))
