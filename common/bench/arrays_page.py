@@ -79,9 +79,9 @@ def _rows(results: Sequence[Kept]) -> list[_Row]:
     for one in sorted(results, key=lambda one: one.data["seed"]):
         for way, figures in _ways(one.data):
             row = rows[_NAMES[way]]
-            if figures not in row.found:  # real records score the same beside every way
+            if figures and figures not in row.found:  # real records score the same beside every way
                 row.found.append(figures)
-            if figures is one.data:
+            if figures is one.data and "seconds" in figures:
                 row.seconds.append(one.data["seconds"])
     return [row for row in rows.values() if row.found]
 
