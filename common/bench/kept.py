@@ -56,6 +56,23 @@ class Kept(ResultFile):
         """All but the figures."""
         return self.model_dump(mode="json", exclude={"kind", "version", "data"})
 
+    @property
+    def source(self) -> dict[str, str]:
+        """The same in words, as pages say it."""
+        machine = self.machine
+        load = "" if machine.load is None else f", load {machine.load:g}"
+        return {
+            "command": self.command,
+            "measured": self.measured,
+            "machine": place(machine.system, machine.kind, machine.processors) + load,
+            "versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+        }
+
+
+def place(system: str, kind: str, processors: int) -> str:
+    """Where something was measured, in words."""
+    return f"{system} on {kind}, {processors} processors"
+
 
 def tell(
     bench: str, data: dict[str, Any], path: Path | None, as_json: bool, human: Callable[[], None]

@@ -53,22 +53,11 @@ def content(paths: Sequence[Path], prefix: str) -> tuple[dict[str, Any], dict[st
     }, {}
 
 
-def _said(one: Kept) -> dict[str, Any]:
-    machine = one.machine
-    return {
-        "command": one.command,
-        "measured": one.measured,
-        "machine": f"{machine.system} on {machine.kind}, {machine.processors} processors"
-        + ("" if machine.load is None else f", load {machine.load:g}"),
-        "versions": ", ".join(f"{name} {version}" for name, version in one.versions.items()),
-    }
-
-
 def _sum(one: Kept) -> dict[str, Any]:
     data = one.data
     rows = {**data["ours"], **data["baselines"]}
     return {
-        **_said(one),
+        **one.source,
         "data": data,
         "rows": [
             [
@@ -88,7 +77,7 @@ def _sum(one: Kept) -> dict[str, Any]:
 def _encryption(one: Kept) -> dict[str, Any]:
     pairs = one.data["pairs"]
     return {
-        **_said(one),
+        **one.source,
         "rows": [
             [
                 str(number),
@@ -122,7 +111,7 @@ def _audit(one: Kept) -> dict[str, Any]:
         [name, f"{row['claimed_epsilon']:.2f}", f"{row['lower_bound']:.2f}", f"{row['delta']:g}", verdict]
         for name, row, verdict in rows
     ]
-    return {**_said(one), "rows": figures, "data": one.data}
+    return {**one.source, "rows": figures, "data": one.data}
 
 
 def _league(results: Sequence[Result]) -> list[list[str]]:

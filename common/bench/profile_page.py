@@ -45,7 +45,6 @@ def _cells(row: dict[str, Any] | None) -> list[str]:
 
 
 def _version(one: Kept) -> dict[str, Any]:
-    machine = one.machine
     return {
         "name": one.data["name"],
         "functions": [
@@ -55,12 +54,8 @@ def _version(one: Kept) -> dict[str, Any]:
             for name, calls, whole, own in [*row["ours"][:_SHOWN], *row["own"][:_SHOWN]]
         ],
         "encryption": _range(_sums(one.data["encryption_seconds"].values()), 2),
-        "command": one.command,
         "repeats": one.data["repeats"],
-        "measured": one.measured,
-        "machine": f"{machine.system} on {machine.kind}, {machine.processors} processors"
-        + ("" if machine.load is None else f", load {machine.load:g}"),
-        "versions": ", ".join(f"{name} {version}" for name, version in one.versions.items()),
+        **one.source,
     }
 
 

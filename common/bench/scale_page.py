@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from .growth.law import Law
 from .growth.measure import figures
-from .kept import Kept
+from .kept import Kept, place
 from .league.page import plain
 from .network_model import Cell, NetworkModel, fitted
 from .scale_picture import picture
@@ -72,11 +72,9 @@ def _read(law: dict[str, float] | None) -> Law | None:
 def _source(one: Kept) -> dict[str, Any]:
     machine = one.machine
     return {
-        "command": one.command,
-        "measured": one.measured,
-        "machine": f"{machine.system} on {machine.kind}, {machine.processors} processors",
+        **one.source,
+        "machine": place(machine.system, machine.kind, machine.processors),
         "load": f"{one.data.get('load_before', machine.load):g}",
-        "versions": ", ".join(f"{name} {found}" for name, found in sorted(one.versions.items())),
     }
 
 

@@ -42,11 +42,7 @@ def _part(one: Kept, picture_name: str) -> dict[str, Any]:
         ],
         "met": _met(rows),
         "rest": _rest(data),
-        "command": one.command,
-        "measured": one.measured,
-        "machine": f"{machine.system} on {machine.kind}, {machine.processors} processors"
-        + ("" if machine.load is None else f", load {machine.load:g}"),
-        "versions": ", ".join(f"{name} {version}" for name, version in one.versions.items()),
+        **one.source,
     }
 
 

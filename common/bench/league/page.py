@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..kept import place
 from ..repeated import SCORES, spread
 from .picture import picture
 from .results import REFERENCES, Result
@@ -55,7 +56,7 @@ def _dataset(results: list[Result], prefix: str, pictures: dict[str, str]) -> di
         "limits": "; ".join(dict.fromkeys(_limits(one) for one in results)),
         "commands": list(dict.fromkeys(one.command for one in results)),
         "versions": ", ".join(sorted({f"{k} {v}" for one in results for k, v in _versions(one).items()})),
-        "machines": "; ".join(sorted({_machine(one) for one in results})),
+        "machines": "; ".join(sorted({machine_of(one.machine) for one in results})),
     }
 
 
@@ -86,9 +87,9 @@ def _versions(one: Result) -> dict[str, str]:
     return {**one.versions, **{k: v for k, v in one.machine.items() if k in ("fedcgan", "numpy", "torch")}}
 
 
-def _machine(one: Result) -> str:
-    machine = one.machine
-    return f"{machine['system']} on {machine['kind']}, {machine['processors']} processors"
+def machine_of(said: dict[str, Any]) -> str:
+    """What a result says of its machine, in words."""
+    return place(said["system"], said["kind"], said["processors"])
 
 
 def _known_order(name: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import Schedule
-from ..league.page import plain
+from ..league.page import machine_of, plain
 from ..repeated import DASH, DECIMALS, SCORES, spread
 from .picture import picture
 from .results import POOLED, Result, Setting
@@ -64,7 +64,7 @@ def _told(results: list[Result], prefix: str, pictures: dict[str, str]) -> dict[
         "views": _views(results),
         "commands": list(dict.fromkeys(one.command for one in results)),
         "versions": ", ".join(f"{name} {found}" for name, found in _versions(results)),
-        "machines": "; ".join(sorted({_machine(one) for one in results})),
+        "machines": "; ".join(sorted({machine_of(one.machine) for one in results})),
     }
 
 
@@ -142,8 +142,3 @@ def _views(results: list[Result]) -> list[list[str]]:
 
 def _versions(results: list[Result]) -> list[tuple[str, str]]:
     return sorted({(name, one.machine[name]) for one in results for name in _VERSIONS if name in one.machine})
-
-
-def _machine(one: Result) -> str:
-    machine = one.machine
-    return f"{machine['system']} on {machine['kind']}, {machine['processors']} processors"
