@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
-_CELLS = 128  # of a numeric column whose bins are left open
+_CELLS = 256  # of a numeric column whose bins are left open
 
 MOST_STEPS = 1 << 53
 """Steps of 10**-decimals from zero to a bound: float64 and int64 hold so many exactly."""

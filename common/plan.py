@@ -160,7 +160,7 @@ class Plan(BaseModel):
     """
 
     model_config = _MODEL
-    version: Literal[6] = 6
+    version: Literal[7] = 7
     run: str = Field(min_length=1, max_length=64)
     schema_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     federation: Federation

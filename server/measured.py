@@ -15,6 +15,7 @@ from common.contributions import array_features, pairs
 from common.modalities.array_features import ArrayFeatures
 from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
+from common.modalities.simplex import to_simplex
 from common.models.array_generator import ArrayGenerator
 from common.models.array_loss import ANCHOR_BATCH, ArrayMomentLoss
 from common.models.objective import FittingLoss
@@ -27,7 +28,7 @@ from common.states import ArrayRoundState, RoundState, StepState
 from . import array_fit, fit
 from .checkpoint import Checkpoint
 from .continued import pooled
-from .moments import Moments, to_simplex
+from .moments import Moments
 from .released import own_moments, released_grouping, released_moments
 
 Array = NDArray[np.float64]

@@ -17,6 +17,7 @@ from common.modalities.gram import GramFeatures
 from common.modalities.grouping import Grouping
 from common.modalities.histograms import HistogramFeatures
 from common.modalities.layout import Layout
+from common.modalities.simplex import to_simplex
 from common.schema import TableSchema
 
 Array = NDArray[np.float64]
@@ -136,14 +137,6 @@ def _raked(margins: Array, class_totals: Array, shares: Array, records: float) -
         found = found * (joint / np.maximum(found.sum(0), 1e-12))
         found = found * (shares / np.maximum(found.sum(1), 1e-12))[:, None]
     return np.asarray(found)
-
-
-def to_simplex(values: Array) -> Array:
-    """The nearest probability vector (Duchi et al. 2008, Figure 1)."""
-    ordered = np.sort(values)[::-1]
-    excess = np.cumsum(ordered) - 1.0
-    last = np.nonzero(ordered - excess / np.arange(1, len(values) + 1) > 0)[0][-1]
-    return np.asarray(np.maximum(values - excess[last] / (last + 1), 0.0))
 
 
 def _centred(shares: Array, singles: Array, classes: Array, blocks: list[slice], used: Array) -> Array:

@@ -83,7 +83,7 @@ MIXED = TableSchema.model_validate(
 def table(schema: TableSchema = MIXED, seed: int = 0, prior: object = None) -> ReleasedGenerator:
     """A generator of 32 points."""
     random = np.random.default_rng(seed)
-    counts = [random.gamma(0.5, 1000, size) + 1 for size in schema.sizes]
+    counts = [100_000 * random.dirichlet(np.full(size, 0.5)) + 1 for size in schema.sizes]
     grouping = Grouping.from_counts(counts, np.full(len(counts), 5.0), 5.0, schema)
     model = Model(latents=32, latent=8, generator_hidden=(16, 16), discriminator_hidden=(8,))
     layout = Layout.of(schema)

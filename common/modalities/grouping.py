@@ -15,6 +15,7 @@ from ..columns import CategoryColumn, Column
 from ..errors import MalformedMessageError
 from ..sampler.drawing import spread
 from ..schema import TableSchema
+from .simplex import to_simplex
 from .tabular import Codes
 
 Array = NDArray[np.float64]
@@ -56,8 +57,10 @@ class Grouping:
         groups, shares = [], []
         for column, raw, deviation in zip(schema.columns, counts, deviations, strict=True):
             order = _order(column)
-            mass = raw if order is None else _smoothed(raw, order, float(deviation))
-            mass = np.maximum(mass, 0.0)
+            if order is None:
+                mass = np.maximum(raw, 0.0)
+            else:  # empty cells are many: cut off at zero, their noise would add up to a tail
+                mass = records * to_simplex(_smoothed(raw, order, float(deviation)) / records)
             found = _grouped(mass, order, column, bin_share, rare_share)
             if order is None:
                 mass = _shrunk(mass, found, column, float(deviation))

@@ -73,6 +73,19 @@ def test_bins_follow_the_mass():
     assert (age == age[40]).sum() == 1 or set(np.nonzero(age == age[40])[0]) <= set(range(40, 128))
 
 
+def test_the_noise_of_empty_cells_does_not_add_up_to_a_tail():
+    """30 cells hold everything, 226 hold noise. The control: counts below zero merely cut off."""
+    pay = NumberColumn(name="pay", bounds=(0, 25_599), decimals=0, bins=2)
+    schema = TableSchema(name="tail", columns=(pay, *SCHEMA.columns[4:]))
+    noise = np.random.default_rng(4).normal(0.0, 20.0, 256)
+    counts = [np.where(np.arange(256) < 30, 200.0, 0.0) + noise, np.full(4, 1500.0), np.full(2, 3000.0)]
+    grouping = Grouping.from_counts(counts, np.full(3, 1e-3), 1.0, schema)  # so little is not smoothed
+    upper = np.flatnonzero(grouping.groups[:256] == 1)
+    cut_off = np.maximum(counts[0], 0.0)[upper]
+    beyond = upper >= 30
+    assert grouping.shares[upper][beyond].sum() < 0.6 * cut_off[beyond].sum() / cut_off.sum()
+
+
 def test_common_categories_stay_and_rare_ones_are_shared_out_by_their_counts():
     counts = skewed(3)
     counts[3] = np.array([900.0, 700, 500] + [40.0] * 5 + [4.0] * 32 + [10.0])
