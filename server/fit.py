@@ -17,8 +17,10 @@ from common.phases import Measure
 from .moments import Moments
 
 _WARM_UP = 0.02
-_STEPS_AT_ONE = 1.6  # steps times the noise in a pair's share: with more, the fit follows the noise
+_LENGTH_AT_ONE = 1.6  # steps of the usual rate times the noise in a pair's share: with more, it is followed
+_FAINT_NOISE = 1.3e-3  # of a pair's share, below which there is more to see than to follow
 _FEWEST_STEPS = 200, 50  # without and with split classes, which have cells of their own and start closer
+_FASTEST = 8.0  # times the usual rate, of steps that would otherwise be too many
 _CALIBRATIONS = 30
 
 
@@ -31,8 +33,8 @@ def fit(
 ) -> float:
     """Start from the measured shares, descend the moment loss by Adam with a cosine, then calibrate.
 
-    The noisier the moments, the fewer steps (``measure.fit_steps`` at most): the known noise is the only
-    early stopping, so nothing is spent on it.
+    The noisier the moments, the fewer steps: the known noise is the only early stopping, so nothing is spent
+    on it. Instead of more than ``measure.fit_steps`` it takes longer ones.
     Returns the last loss, in units of the noise: about 1 is as close as the noise lets one see.
     """
     loss = moment_loss(moments, features)
@@ -40,12 +42,11 @@ def fit(
     parameters = list(generator.parameters())
     optimiser = torch.optim.Adam(parameters, measure.fit_learning_rate)
     value = torch.zeros(())
-    noise, split = moments.noise / features.typical, features.classes > 1
-    steps = min(measure.fit_steps, max(_FEWEST_STEPS[split], round(_STEPS_AT_ONE / noise)))
+    steps, rate_at_most = _descent(measure, moments.noise / features.typical, features.classes > 1)
     for step in range(steps):
         done = step / steps
         rate = min(1.0, (done + 1e-3) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
-        optimiser.param_groups[0]["lr"] = measure.fit_learning_rate * rate
+        optimiser.param_groups[0]["lr"] = rate_at_most * rate
         optimiser.zero_grad()
         value = loss(generator)
         value.backward()  # type: ignore[no-untyped-call]
@@ -56,6 +57,13 @@ def fit(
     stage("fit", steps, steps, epsilon)
     calibrate(generator, moments, features)
     return float(value.detach())
+
+
+def _descent(measure: Measure, noise: float, split: bool) -> tuple[int, float]:
+    """Steps, and the largest learning rate. noise: in a pair's share"""
+    length = max(_FEWEST_STEPS[split], _LENGTH_AT_ONE / noise * max(1.0, _FAINT_NOISE / noise))
+    steps = min(measure.fit_steps, round(length))
+    return steps, measure.fit_learning_rate * min(_FASTEST, length / steps)
 
 
 def moment_loss(moments: Moments, features: GramFeatures) -> MomentLoss:

@@ -20,7 +20,7 @@ from .tabular import Codes
 
 Array = NDArray[np.float64]
 
-_BINS = 16  # of an ordered column at most: about equal shares
+_BINS = 24  # of an ordered column at most: about equal shares
 _RARE = 0.007  # share below which categories are put together
 _BIN_IN_NOISE, _RARE_IN_NOISE = 20.0, 4.5  # the same, in standard deviations of a pair count's share
 _HEAVY, _LIGHT = 0.8, 0.3  # of a bin's share: a code that stays alone, a bin that is closed before it
