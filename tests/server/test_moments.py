@@ -1,6 +1,6 @@
 """From noisy sums to a generator: estimates near the truth, and a fit that learns."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -145,6 +145,23 @@ def test_without_split_classes_a_fit_to_few_records_goes_on(codes, monkeypatch):
         apart.append(distances(made.groups(6000, {}, 0), codes, toy.SCHEMA.sizes).two_way)
     longer, shorter = apart
     assert longer < 0.9 * shorter
+
+
+def test_where_noise_is_faint_the_same_steps_go_further(codes, monkeypatch):
+    """At the usual rate they would leave most of what could be seen; where noise is strong nothing changes."""
+    torch.set_num_threads(1)
+    features = GramFeatures(LAYOUT, (5,), 0.25, 3.0)
+    measure = type("M", (), {"fit_steps": 80, "fit_learning_rate": 3e-3})()
+    model = MODEL.model_copy(update={"latents": 32, "generator_hidden": (32, 32)})
+    apart = {}
+    for sigma, fastest in product((0.5, 200.0), (8.0, 1.0)):
+        monkeypatch.setattr("server.fit._FASTEST", fastest)
+        moments, pair = estimated(features, codes, sigma), Pair.new(LAYOUT, model, 0)
+        fit(pair.generator, moments, features, measure, 0.0)
+        made = ReleasedGenerator(toy.SCHEMA, model, pair.generator, moments.prior, GROUPING, {})
+        apart[sigma, fastest] = distances(made.groups(6000, {}, 0), codes, toy.SCHEMA.sizes).two_way
+    assert apart[0.5, 8.0] < 0.8 * apart[0.5, 1.0]
+    assert apart[200.0, 8.0] == apart[200.0, 1.0]
 
 
 def distance(left, right):
