@@ -148,7 +148,7 @@ def test_without_split_classes_a_fit_to_few_records_goes_on(codes, monkeypatch):
 
 
 def test_where_noise_is_faint_the_same_steps_go_further(codes, monkeypatch):
-    """At the usual rate they would leave most of what could be seen; where noise is strong nothing changes."""
+    """At the usual rate they leave most of what could be seen; where noise is strong nothing changes."""
     torch.set_num_threads(1)
     features = GramFeatures(LAYOUT, (5,), 0.25, 3.0)
     measure = type("M", (), {"fit_steps": 80, "fit_learning_rate": 3e-3})()
