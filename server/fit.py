@@ -17,10 +17,9 @@ from common.phases import Measure
 from .moments import Moments
 
 _WARM_UP = 0.02
-_LENGTH_AT_ONE = 1.6  # steps of the usual rate times the noise in a pair's share: with more, it is followed
-_FAINT_NOISE = 1.3e-3  # of a pair's share, below which there is more to see than to follow
+_STEPS_AT_ONE = 1.6  # steps times the noise in a pair's share: with more, the fit follows the noise
 _FEWEST_STEPS = 200, 50  # without and with split classes, which have cells of their own and start closer
-_FASTEST = 8.0  # times the usual rate, of steps that would otherwise be too many
+_LENGTH_AT_ONE, _FASTEST = 1.5e-3, 8.0  # steps times their rate times noise**2; the rate at most
 _CALIBRATIONS = 30
 
 
@@ -34,7 +33,7 @@ def fit(
     """Start from the measured shares, descend the moment loss by Adam with a cosine, then calibrate.
 
     The noisier the moments, the fewer steps: the known noise is the only early stopping, so nothing is spent
-    on it. Instead of more than ``measure.fit_steps`` it takes longer ones.
+    on it. Where it is so faint that ``measure.fit_steps`` are too few, they are longer.
     Returns the last loss, in units of the noise: about 1 is as close as the noise lets one see.
     """
     loss = moment_loss(moments, features)
@@ -61,9 +60,9 @@ def fit(
 
 def _descent(measure: Measure, noise: float, split: bool) -> tuple[int, float]:
     """Steps, and the largest learning rate. noise: in a pair's share"""
-    length = max(_FEWEST_STEPS[split], _LENGTH_AT_ONE / noise * max(1.0, _FAINT_NOISE / noise))
-    steps = min(measure.fit_steps, round(length))
-    return steps, measure.fit_learning_rate * min(_FASTEST, length / steps)
+    steps = min(measure.fit_steps, max(_FEWEST_STEPS[split], round(_STEPS_AT_ONE / noise)))
+    faster = max(1.0, _LENGTH_AT_ONE / noise**2 / steps)
+    return steps, measure.fit_learning_rate * min(_FASTEST, faster)
 
 
 def moment_loss(moments: Moments, features: GramFeatures) -> MomentLoss:

@@ -20,9 +20,10 @@ from .tabular import Codes
 
 Array = NDArray[np.float64]
 
-_BINS = 24  # of an ordered column at most: about equal shares
+_BINS, _MOST_BINS = 16, 24  # of an ordered column: about equal shares; at most, where noise is faint
 _RARE = 0.007  # share below which categories are put together
 _BIN_IN_NOISE, _RARE_IN_NOISE = 20.0, 4.5  # the same, in standard deviations of a pair count's share
+_FINE_IN_NOISE = 48.0  # and that of a bin smaller than a 16th
 _HEAVY, _LIGHT = 0.8, 0.3  # of a bin's share: a code that stays alone, a bin that is closed before it
 _REACH = 2  # neighbours on either side that a cell is smoothed with
 
@@ -52,8 +53,10 @@ class Grouping:
         deviations: of the noise in a count, by column; pair_deviation: of that in a pair's count to come
         """
         records = max(1.0, float(np.median([raw.sum() for raw in counts])))
-        bin_share = max(1 / _BINS, _BIN_IN_NOISE * pair_deviation / records)
-        rare_share = max(_RARE, _RARE_IN_NOISE * pair_deviation / records)
+        noise = pair_deviation / records
+        finest = min(1 / _BINS, max(1 / _MOST_BINS, _FINE_IN_NOISE * noise))
+        bin_share = max(finest, _BIN_IN_NOISE * noise)
+        rare_share = max(_RARE, _RARE_IN_NOISE * noise)
         groups, shares = [], []
         for column, raw, deviation in zip(schema.columns, counts, deviations, strict=True):
             order = _order(column)
