@@ -17,8 +17,8 @@ from .repeated import DASH, spread
 BENCHES = ("he", "encryption", "audit")
 """Those that are shown whole on this page and have none of their own."""
 
-_DEPLOYABLE = "fedcgan"
-"""Of our rows in the league the one that a federation can really have."""
+_FEDERATIONS = {"fedcgan": "its own", "fedcgan-same-bins": "the peers'"}
+"""Our federations in the league, and whose bins they have: the first is what a federation can really have."""
 
 _NAMES = {
     "threshold_bfv_14bit": "threshold BFV, 14 bits",
@@ -115,17 +115,18 @@ def _audit(one: Kept) -> dict[str, Any]:
 
 
 def _league(results: Sequence[Result]) -> list[list[str]]:
-    """For each table and epsilon our federation beside the best peer by each score."""
+    """For each table and epsilon our federations beside the best peer by each score."""
     rows = []
     played = standings(results)
     for name in dict.fromkeys(one.about.name for one in sorted(results, key=lambda one: -one.about.train)):
         mine = [one for one in played if one.first.about.name == name]
         for epsilon in sorted({one.first.epsilon for one in mine if one.first.epsilon is not None}):
             there = [one for one in mine if one.first.epsilon == epsilon and one.ended_well]
-            ours = [one for one in there if one.first.system == _DEPLOYABLE]
-            peers = [one for one in there if not one.first.system.startswith(_DEPLOYABLE)]
-            if ours and peers:
-                rows.append([name, f"{epsilon:g}", *_beside(ours[0], peers)])
+            ours = {one.first.system: one for one in there}
+            peers = [one for one in there if not one.first.system.startswith("fedcgan")]
+            for system, bins in _FEDERATIONS.items():
+                if system in ours and peers:
+                    rows.append([name, f"{epsilon:g}", bins, *_beside(ours[system], peers)])
     return rows
 
 
