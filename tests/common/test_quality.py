@@ -74,12 +74,11 @@ def test_real_records_score_well_and_shuffled_ones_do_not(coded):
 
 def test_records_dealt_by_a_seed_are_not_put_in_order_again_by_the_same_seed():
     """Even records in the order of seed 0; folds of that seed would each lack a stretch of them: 0.17."""
-    even, random = np.repeat(np.arange(1500), 4), np.random.default_rng(0)
-    made = np.zeros((6000, 2), np.int64)
-    made[random.permutation(6000), 0] = even
-    made[:, 1], real = made[:, 0] % 2, np.random.default_rng(5).integers(0, 1500, (3000, 1))
-    real = np.concatenate([real, real % 2], axis=1)
-    assert abs(scores(real, real, made, [1500, 2])["c2st"] - 0.5) < 0.05
+    made = np.zeros(6000, np.int64)
+    made[np.random.default_rng(0).permutation(6000)] = np.repeat(np.arange(1500), 4)
+    real = np.random.default_rng(5).integers(0, 1500, 3000)
+    wide, truth = (np.stack([column, column % 3, column % 2], axis=1) for column in (made, real))
+    assert abs(scores(truth, truth, wide, [1500, 3, 2])["c2st"] - 0.5) < 0.05
 
 
 @pytest.fixture
