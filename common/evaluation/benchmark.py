@@ -124,7 +124,7 @@ def _told_apart(synthetic: Codes, test: Codes) -> float:
     count = min(len(synthetic), len(test))
     both = np.concatenate([synthetic[:count], test[:count]])
     truth = np.repeat([1, 0], count)
-    # a stream of its own: rows shuffled by a generator of seed 0 would come out of this one by value again
+    # a stream of its own: one of a seed that records were drawn with would put them in order again
     shuffled = np.random.default_rng([0, 1]).permutation(len(both))
     model = HistGradientBoostingClassifier(max_iter=_BOOSTING_ROUNDS, random_state=0)
     guesses = cross_val_predict(model, both[shuffled], truth[shuffled], cv=3, method="predict_proba")

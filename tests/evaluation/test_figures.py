@@ -123,6 +123,18 @@ def test_subgroups_are_told_apart_and_small_ones_left_out(whole):
     assert {figure.name for figure in few} == {"auc.boosting/sex=female"}
 
 
+def test_records_that_were_dealt_by_a_seed_are_chosen_from_at_random():
+    """The sampler deals records of a kind to places that a permutation of its seed says."""
+    training, holdout, made = table(600, 1), table(600, 2), table(3000, 3)
+    dealt = np.empty_like(made)
+    dealt[np.random.default_rng(0).permutation(3000)] = made[np.argsort(made[:, 3], kind="stable")]
+    told = [
+        of(utility(said_of_holdout(training, holdout, side, SCHEMA, TASK)), "auc.boosting").value
+        for side in (dealt, made)
+    ]
+    assert abs(told[0] - told[1]) < 0.05
+
+
 def test_an_unfair_release_shows():
     """Synthetic men are sick by age, synthetic women never: what learns from it finds sick men only."""
     training, holdout, made = (table(3000, seed) for seed in (1, 2, 3))
