@@ -31,7 +31,7 @@ from ..errors import (
 )
 from ..schema import SignalSchema
 from .recordings import Index, check_rate, check_unit, folder_index, inside, read_recordings
-from .signal_output import LIMIT, is_marked, npz_arrays, parquet_bytes
+from .signal_output import LIMIT, npz_arrays, parquet_bytes
 
 _BATCH = 1 << 22  # values of a Parquet file unpacked at a time
 
@@ -75,7 +75,7 @@ def read_signals(path: Path, schema: SignalSchema, *, allow_identified: bool = F
 
 def _from_npz(path: Path, schema: SignalSchema) -> Arrays:
     arrays = npz_arrays(path, ("x", "y", "subject", "sampling_rate", "units", "channels"))
-    subject = schema.subject is not None and ("subject" in arrays or not is_marked(path))
+    subject = schema.subject is not None
     absent = [name for name in ("x", "y", *(("subject",) if subject else ())) if name not in arrays]
     if absent:
         raise ColumnError(f"{path}: the file has no array {absent[0]!r}", hint="rename an array, or add it")
@@ -150,8 +150,7 @@ def _from_parquet(path: Path, schema: SignalSchema) -> Arrays:
 def _columns(file: Any, path: Path, schema: SignalSchema) -> list[str]:
     """The columns to read: label, subject, channels, and the sampling rate if there is one."""
     fields = file.schema_arrow
-    subject = schema.subject is not None and (schema.subject in fields.names or not is_marked(path))
-    wanted = [schema.label.name, *([schema.subject] if schema.subject and subject else [])]
+    wanted = [schema.label.name, *([schema.subject] if schema.subject else [])]
     wanted += [channel.name for channel in schema.channels]
     if absent := [name for name in wanted if fields.names.count(name) != 1]:
         raise ColumnError(
