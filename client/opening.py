@@ -53,7 +53,7 @@ def opened(request: Open, step: str, plan: Plan, keys: Keys, site: str) -> Opene
         c1 = half_from_bytes(request.c1, packing.chunks)
         keys.group().check(c1, tags, plan.hash, step)
         answers.open_once(step, b"".join((request.c1, *request.seals)))
-        return Opened(partial=to_bytes(keys.partial(c1, openers, step)))
+        return Opened(asked=request.digest, partial=to_bytes(keys.partial(c1, openers, step)))
 
 
 def _packing(step: str, plan: Plan, run: Path) -> Packing:

@@ -102,13 +102,15 @@ class Opening:
             tags=pending.tags,
             openers=list(openers),
         )
-        names = {index: holders[index - 1] for index in openers}
+        names, asked = {index: holders[index - 1] for index in openers}, request.digest
         replies = self.asking(pending.step, dict.fromkeys(names.values(), request), Opened.kind)
         self._refusals.update(replies.bad)
         partials = {}
         for index, name in names.items():
             try:
                 body = Opened.from_bytes(replies.good[name].body)
+                if body.asked != asked:
+                    raise ReplayError(f"{name} opened for others", hint="its answer was replayed")
                 partials[index] = half_from_bytes(body.partial, self.packing.chunks)
             except KeyError:
                 search.absent(index)

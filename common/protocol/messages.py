@@ -7,6 +7,7 @@ There is no message that carries an update in the clear: ``Contribution`` holds 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, ClassVar, Self
 
 import msgpack
@@ -183,12 +184,19 @@ class Open(Message):
     tags: _Frames
     openers: Annotated[list[int], Field(max_length=MOST_HOLDERS)]
 
+    @property
+    def digest(self) -> bytes:
+        """SHA-256: what an answer is an answer to."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
 
 class Opened(Message):
-    """Key-holder: its partial decryption, smudged and masked."""
+    """Key-holder: its partial decryption, smudged and masked; asked: ``Open.digest``, as it fits no other
+    openers."""
 
     kind = "opened"
     limit = LARGEST
+    asked: bytes
     partial: bytes
 
 

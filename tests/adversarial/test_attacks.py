@@ -205,6 +205,30 @@ class Liar(Vault):
         return honest.model_copy(update={"partial": honest.partial[15:] + honest.partial[:15]})
 
 
+def test_an_answer_for_other_openers_is_a_replay_and_no_lie_of_its_site(federation):
+    """One key-holder is away, so another set is asked; a relay answers that by a site's old word."""
+    tap, kept = Wiretap(federation), {}
+    relayed = first_asked(federation)
+    holders = federation.plan.federation.holders
+    away = holders[(holders.index(relayed) + 1) % len(holders)]
+
+    def relay(site, raw):
+        if frames.read(raw, LIMIT).header.kind != Opened.kind:
+            return raw
+        return None if site == away else kept.setdefault(site, raw) if site == relayed else raw
+
+    tap.after = relay
+    coordinator = federation.coordinator()
+    with pytest.raises(FedcganError) as caught:
+        measured(coordinator)
+    assert code_of(caught.value) == "protocol-replay"
+    trouble = {(one.site, one.code) for one in coordinator._checkpoint.trouble}
+    assert {(away, "no-answer"), (relayed, "protocol-replay")} <= trouble
+    assert coordinator._checkpoint.garbage == []
+    tap.after = lambda _, raw: raw
+    assert len(measured(federation.coordinator()))
+
+
 def test_a_garbage_partial_is_named_and_the_rest_open(federation, integers):
     liar = first_asked(federation)
     federation.vaults[liar] = Liar(federation.site_folder(liar))

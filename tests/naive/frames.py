@@ -18,7 +18,7 @@ MESSAGES: dict[str, dict[str, type]] = {
     "enrolled": {"agreement": bytes, "nonce": bytes},
     "key-committed": {"commitment": bytes},
     "contribution": {"ciphertext": bytes, "tag": bytes},
-    "opened": {"partial": bytes},
+    "opened": {"asked": bytes, "partial": bytes},
 }
 """Bodies of those messages that carry the sum, as msgpack maps in this order of fields."""
 

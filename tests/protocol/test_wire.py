@@ -100,7 +100,7 @@ def test_no_message_has_a_field_for_an_update_in_the_clear():
         "key-dealt": {"piece", "boxes"},
         "key-confirmed": {"attested", "ciphertext", "tag"},
         "contribution": {"ciphertext", "tag"},
-        "opened": {"partial"},
+        "opened": {"asked", "partial"},
         "refused": {"code", "message", "hint", "about"},
     }
 
