@@ -65,11 +65,7 @@ def dry_run(folder: Path, same_user: bool, patience: float, programs: Path | Non
 def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervisor:
     membership, courier = Membership.load(folder), courier_folder(folder)
     vault_owner, courier_owner = _owner(folder), _owner(courier / "flower")
-    if vault_owner.user == courier_owner.user and not same_user:
-        raise ConfigError(
-            "vault and courier have the same user: code that the network brings could read the records",
-            hint="join again as root with --courier-user, or say --same-user, for tests with made-up records",
-        )
+    _check_users(vault_owner, courier_owner, same_user)
     if vault_owner.user != courier_owner.user and os.geteuid() != 0:
         raise ConfigError(
             "only root can start programs of two users",
@@ -83,21 +79,25 @@ def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervi
                 hint=f"so could code that the network brings: chmod -R go= {records}",
             )
     ours = Owner.ours()
-    vault = _vault(folder, None if vault_owner == ours else vault_owner)
+    vault = _vault(folder, None if vault_owner == ours else vault_owner, same_user)
     rights = None if courier_owner == ours else courier_owner
     # of the courier's own folder root reads nothing: what lies there may be a link to anything
     carrier = _courier(courier, membership.address, folder / "courier.log", rights, programs)
     return Supervisor([vault, carrier], lambda text: say(f"{membership.site}: {text}"))
 
 
-def serve_vault(folder: Path) -> None:
-    """The vault alone, in this process, until it is ended. Raises NotJoinedError, StorageError."""
+def serve_vault(folder: Path, same_user: bool) -> None:
+    """The vault alone, in this process, until it is ended.
+
+    same_user: as for ``start``. Raises NotJoinedError, StorageError, ConfigError.
+    """
     from .vault import Vault
 
     Membership.load(folder)
     courier = courier_folder(folder)
-    users = frozenset({os.geteuid(), _owner(courier / "flower").user})
-    Door(Vault(folder), courier, users).serve()
+    ours, theirs = Owner.ours(), _owner(courier / "flower")
+    _check_users(ours, theirs, same_user)
+    Door(Vault(folder), courier, frozenset({ours.user, theirs.user})).serve()
 
 
 def keep_courier(courier: Path) -> None:
@@ -114,11 +114,20 @@ def keep_courier(courier: Path) -> None:
     Supervisor([_courier(courier, address, None, None, None)], say).run()
 
 
-def _vault(folder: Path, owner: Owner | None) -> Program:
+def _check_users(vault: Owner, courier: Owner, same_user: bool) -> None:
+    if vault.user == courier.user and not same_user:
+        raise ConfigError(
+            "vault and courier have the same user: code that the network brings could read the records",
+            hint="join again as root with --courier-user, or say --same-user, for tests with made-up records",
+        )
+
+
+def _vault(folder: Path, owner: Owner | None, same_user: bool) -> Program:
+    allowed = ("--same-user",) if same_user else ()
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "CUDA_VISIBLE_DEVICES") if name in os.environ}
     return Program(
         name="vault",
-        command=(*command(), "site", "vault", str(folder.absolute())),
+        command=(*command(), "site", "vault", *allowed, str(folder.absolute())),
         environment={**kept, "HOME": str(folder.absolute()), "OMP_NUM_THREADS": _threads(), **QUIET_FLOWER},
         folder=folder,
         log=folder / "vault.log",

@@ -49,11 +49,14 @@ def dry_run(
     print_result(asdict(done), as_json, lambda: output.print(text, highlight=False, soft_wrap=True))
 
 
-def vault(folder: Annotated[Path, typer.Argument(help="The site's folder.")]) -> None:
+def vault(
+    folder: Annotated[Path, typer.Argument(help="The site's folder.")],
+    same_user: SameUser = False,
+) -> None:
     """Run the vault alone: where services or containers keep the two apart."""
     from .start import serve_vault
 
-    serve_vault(folder)
+    serve_vault(folder, same_user)
 
 
 def courier(folder: Annotated[Path, typer.Argument(help="The courier's folder, NAME.courier.")]) -> None:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -284,7 +285,7 @@ def _kind(pid: int) -> str | None:
         name = Path(word).name.split(":")[0]
         if name in _KINDS:
             return _KINDS[name]
-    return "vault" if words[-4:-2] == ["site", "vault"] else None
+    return "vault" if ("site", "vault") in pairwise(words) else None
 
 
 def _tree(pid: int, known: dict[int, list[int]]) -> list[int]:

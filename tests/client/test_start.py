@@ -2,17 +2,21 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from client.door import SOCKET
 from client.membership import join
 from client.ownership import Owner
 from client.start import _supervised
 from common.bench.loopback import SCHEMA, made_up
 from common.errors import ConfigError
+from common.launch import command
 from server.federation import FederationFolder, Settings
 
 STRANGER = 65534
@@ -73,3 +77,24 @@ def test_records_that_the_courier_can_read_stop_the_start(joined):
     with pytest.raises(ConfigError, match="can read the records"):
         programs(joined)
     assert Owner(0, 0).can_read(records)
+
+
+def test_a_vault_by_itself_wants_a_courier_of_another_user_too(joined):
+    def vault(*words):
+        return subprocess.Popen(
+            [*command(), "site", "vault", *words, str(joined.folder)], stderr=subprocess.PIPE, text=True
+        )
+
+    for path in (joined.courier, joined.courier / "flower"):
+        os.chown(path, 0, 0)
+    refused = vault()
+    assert "same user" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == ConfigError.exit_code
+    assert not (joined.courier / SOCKET).exists()
+    with vault("--same-user") as allowed:  # negative control
+        try:
+            while not (joined.courier / SOCKET).exists():
+                assert allowed.poll() is None
+                time.sleep(0.05)
+        finally:
+            allowed.terminate()

@@ -154,7 +154,7 @@ def vault_of(site: Path) -> int | None:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[-4:-1] == [b"site", b"vault", str(site).encode()]:
+        if b"vault" in words and words[-2:-1] == [str(site).encode()]:
             return int(path.parent.name)
     return None
 
