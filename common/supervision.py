@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from .errors import StorageError
 from .processes import children, command_line
 
 _POLL = 0.2
@@ -75,7 +77,10 @@ class Supervisor:
     _stopping: bool = field(default=False, init=False)
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Until SIGTERM or SIGINT. meanwhile: called again and again, must not take long."""
+        """Until SIGTERM or SIGINT. meanwhile: called again and again, must not take long.
+
+        Raises StorageError if a program's log cannot be written.
+        """
         kept = [_Kept(program) for program in self.programs]
         before = {s: signal.signal(s, self._stop) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -147,8 +152,21 @@ def _started(program: Program) -> subprocess.Popen[bytes]:
     program.log.parent.mkdir(parents=True, exist_ok=True)
     if program.log.exists() and program.log.stat().st_size > _LOG_LIMIT:
         program.log.replace(program.log.with_name(program.log.name + ".1"))
-    with open(program.log, "ab") as log:
+    with _log(program.log) as log:
         return _process(program, command, log)
+
+
+def _log(path: Path) -> BinaryIO:
+    """Open for appending. We may be root in another user's folder, so only a file of this name will do."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="remove it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StorageError(f"{path} is no file", hint="remove it")
+    return os.fdopen(descriptor, "ab")
 
 
 def _process(program: Program, command: list[str], output: BinaryIO | None) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common import supervision
+from common.errors import StorageError
 from common.supervision import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,3 +150,21 @@ def test_a_program_has_the_rights_of_its_user_alone(tmp_path):
     supervisor = Supervisor([one], lambda _: None)
     supervisor.run(lambda: supervisor.stop() if (tmp_path / "log").read_text().count("\n") == 3 else None)
     assert (tmp_path / "log").read_text().split() == ["65534"] * 3
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_log_that_is_no_file_is_not_written(tmp_path, what):
+    """Root supervises programs of a user who owns the folder of their logs, and may have put a link there."""
+    target, log = tmp_path / "target", tmp_path / "sleeper.log"
+    if what == "link":
+        log.symlink_to(target)
+    else:
+        os.mkfifo(log)
+    with pytest.raises(StorageError, match=r"sleeper\.log"):
+        Supervisor([program(tmp_path)], print).run()
+    assert not target.exists()
+    assert not pids(tmp_path)
+    log.unlink()
+    supervisor = Supervisor([program(tmp_path)], print)
+    supervisor.run(lambda: supervisor.stop() if pids(tmp_path) else None)  # negative control
+    assert log.is_file()
