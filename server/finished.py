@@ -39,10 +39,6 @@ _OF_RUN = frozenset(
         "train_noise_multiplier",
         "upload_ratio_float32",
         "attempts",
-        "encryption_share",
-        "wall_seconds",
-        "seconds",
-        "encryption_seconds",
         "bytes",
         "sites",
         "threshold",
@@ -57,7 +53,9 @@ _OF_RUN = frozenset(
         "alarms",
     }
 )
-"""Keys of a report that come from the plan, the coordinator's own clock, or released material."""
+"""Keys of a report that come from the plan, or released material. How long sites took is for theirs."""
+
+_OURS = ("crypto-", "protocol-")  # what the coordinator itself found wrong with an answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,13 +78,16 @@ class Finished:
         path = self.release / REPORT
         try:
             content = json.loads(path.read_bytes())
-            if content["plan"] != self.plan.hash:
+            if content["plan"] != self.plan.hash or not all("code" in one for one in content["trouble"]):
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{path} is missing, damaged, or of another run", hint="let the run finish first"
             ) from error
-        return {key: value for key, value in content.items() if public_records or key in _OF_RUN}
+        if public_records:
+            return dict(content)
+        trouble = [{**one, "code": _told_to_all(one["code"])} for one in content["trouble"]]
+        return {key: value for key, value in content.items() if key in _OF_RUN} | {"trouble": trouble}
 
     def evaluation(self, public_records: bool) -> Evaluation | None:
         """What was measured, None if nothing was.
@@ -150,6 +151,11 @@ def _simulated(out: Path) -> Finished:
         identity=_own(lambda: Identity.load_or_create(key), plan),
         sites=folder / "sites",
     )
+
+
+def _told_to_all(code: str) -> str:
+    """Why a site refused is for its federation: it may say something of its budget or its records."""
+    return code if code == "no-answer" or code.startswith(_OURS) else "refused"
 
 
 def _own(load: Callable[[], Identity], plan: Plan) -> Identity:

@@ -76,8 +76,9 @@ def simulate(
         engines.run(config.engine, folder, len(run.plan.federation.sites))
         state = Checkpoint.load_or_new(folder / "coordinator", run.plan.hash)
         stage("release", 0, 1, run.plan.privacy.epsilon)
-        quality = _quality(write_release(run.plan, run.schema, state, out), run, config, scored)
-        report = write_report(run.plan, state, _costs(config, state, start), quality, out)
+        drawn = write_release(run.plan, run.schema, state, out)
+        costs = _costs(config, state, start)
+        report = write_report(run.plan, state, costs, _quality(drawn, run, config, scored), out)
         stage("release", 1, 1, report["epsilon"])
     example = {c.name: str(c.categories[-1]) for c in schema.conditions}
     return Outcome(out, report, example)
@@ -90,8 +91,7 @@ def promised(config: SimulationConfig, schema: Schema, earlier: Path | None) -> 
     """
     if earlier is None:
         return config.privacy.epsilon
-    continues = Earlier.load(earlier).continues
-    return make_plan(config, schema, stand_in(config), "promised", continues).privacy.epsilon
+    return make_plan(config, schema, stand_in(config), "promised", Earlier.load(earlier)).privacy.epsilon
 
 
 def continued(release: Path, out: Path) -> Before:

@@ -1,11 +1,14 @@
 """Documents say what plan, report and evaluation say, in calm words, and nothing that they cannot."""
 
 import dataclasses
+import json
 import re
+import shutil
 
 import jinja2
 import pytest
 
+from common.bundle.claims import REPORT
 from common.bundle.gate_file import GateFile
 from common.evidence import documents
 from common.evidence.documents import Release, escaped
@@ -55,6 +58,25 @@ def test_the_statement_has_nists_subjects(release):
         assert re.search(rf"^#+ .*{heading}", text, re.MULTILINE), heading
     for gap in ("The schema:", "Timing:", "Refusals:", "The search for settings", "People's decisions"):
         assert f"- {gap}" in text
+
+
+def test_a_report_for_everybody_has_no_time_of_a_site_and_no_reason_of_one(out, run, tmp_path):
+    """How long sites took follows their numbers of records; why one refused may tell of its budget."""
+    from server.finished import finished
+
+    shutil.copytree(out, tmp_path / "out")
+    shutil.copytree(run, tmp_path / "out.run")
+    told = {"seconds", "wall_seconds", "encryption_seconds", "encryption_share"}
+    found = finished(tmp_path / "out")
+    whole = json.loads((found.release / REPORT).read_text())
+    reasons = ("privacy-budget", "no-answer", "crypto-not-a-sum")
+    whole["trouble"] = [{"step": "measure", "site": "a", "code": code} for code in reasons]
+    assert told <= set(whole)
+    (found.release / REPORT).write_text(json.dumps(whole))
+    report = found.report(public_records=False)
+    assert not told & set(report)
+    assert [one["code"] for one in report["trouble"]] == ["refused", "no-answer", "crypto-not-a-sum"]
+    assert found.report(public_records=True) == whole  # negative control
 
 
 def test_numbers_come_from_report_and_plan(release):
