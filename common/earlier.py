@@ -108,6 +108,11 @@ class Earlier:
         return self.continues.runs[-1].plan
 
     @property
+    def condition_weight(self) -> float | None:
+        """Of a table's pairs with a condition. It followed from that run's noise, but sums add by one map."""
+        return self.features.get("condition_weight")
+
+    @property
     def classes(self) -> int:
         """Classes of the label that an earlier record could have; for a table, whose cannot grow, 0."""
         before = self.released.schema
@@ -145,7 +150,7 @@ class Earlier:
         if _features(plan.measure) != self.features:
             raise ConfigError(
                 f"the feature map is not that of the release in {self.folder}: sums of two maps do not add",
-                hint="the same [features], [augment] and training.split as in the earlier run",
+                hint="the same [features], [augment], training.split and .neighbours as in the earlier run",
             )
 
 

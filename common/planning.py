@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from . import array_plan, table_plan
 from .config import SimulationConfig
-from .continuation import Continues
 from .contributions import NoisySum, array_features, encoding, histograms
 from .errors import ConfigError, HeadroomError, PrivacyTargetError
 from .limits import check_parts, check_sums
@@ -24,6 +23,9 @@ from .release_terms import Evaluate, ReleaseTerms
 from .run_config import RunConfig
 from .schema import ArraySchema, Schema, TableSchema
 from .toml_file import first_problem
+
+if TYPE_CHECKING:
+    from .earlier import Earlier
 
 _MOST_RECORDS = 20  # a site may hold so many times the least it must hold
 _UPDATE_LIMIT = 9.0
@@ -53,13 +55,14 @@ def make_plan(
     schema: Schema,
     federation: Federation,
     run: str,
-    continues: Continues | None = None,
+    before: Earlier | None = None,
     *,
     rehearsal: bool = False,
 ) -> Plan:
     """The plan of a configuration.
 
-    continues: the configured epsilon is then of this run alone, the plan's that of everything together;
+    before: what it continues; the configured epsilon is then of this run alone, the plan's that of
+    everything together, and the feature map is the earlier one;
     rehearsal: on records that sites make up
     Raises PrivacyTargetError if the target cannot be met, HeadroomError if its sums could not be opened
     exactly, would lose precision to rounding, or are too long for a message.
@@ -73,12 +76,12 @@ def make_plan(
         schema_hash=schema.hash,
         federation=federation,
         privacy=Privacy(epsilon=wanted.epsilon, delta=wanted.delta, unit=schema.unit),
-        **_modality(config, schema, noise, len(federation.sites)),
+        **_modality(config, schema, noise, len(federation.sites), before),
         train=_train(config, noise.train, len(federation.sites)) if training.rounds else None,
         min_records=training.records_per_site,
         max_records=_most(config),
         seed=config.seed,
-        continues=continues,
+        continues=before.continues if before else None,
         release=_release(config, schema, noise.evaluate, federation),
         rehearsal=rehearsal,
     )
@@ -97,7 +100,9 @@ def _promising_all(plan: Plan) -> Plan:
     return plan.model_copy(update={"privacy": plan.privacy.model_copy(update={"epsilon": together})})
 
 
-def _modality(config: RunConfig, schema: Schema, noise: _Noise, sites: int) -> dict[str, Any]:
+def _modality(
+    config: RunConfig, schema: Schema, noise: _Noise, sites: int, before: Earlier | None
+) -> dict[str, Any]:
     """Networks and sums before training: ``model``, ``count``, ``measure``."""
     widest = _FIELD_BITS[-1]
     if isinstance(schema, ArraySchema):
@@ -111,7 +116,9 @@ def _modality(config: RunConfig, schema: Schema, noise: _Noise, sites: int) -> d
     return {
         "model": table_plan.model(config, schema),
         "count": Count(noise_multiplier=noise.count, field_bits=widest),
-        "measure": table_plan.measure(config, schema, noise.measure, widest, units),
+        "measure": table_plan.measure(
+            config, schema, noise.measure, widest, units, before.condition_weight if before else None
+        ),
     }
 
 

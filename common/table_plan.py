@@ -33,15 +33,25 @@ def model(config: RunConfig, schema: TableSchema) -> Model:
     return Model.model_validate({**usual, **given, "latents": latents})
 
 
-def measure(config: RunConfig, schema: TableSchema, noise: float, field_bits: int, units: int) -> Measure:
-    """The second sum and the fit. units: of all sites, as expected"""
+def measure(
+    config: RunConfig,
+    schema: TableSchema,
+    noise: float,
+    field_bits: int,
+    units: int,
+    condition_weight: float | None,
+) -> Measure:
+    """The second sum and the fit.
+
+    units: of all sites, as expected; condition_weight: of sums that these are to be added to, if any
+    """
     split = _split(config, schema)
     return Measure(
         noise_multiplier=noise,
         split=split,
         neighbours=_neighbours(config, schema, split),
         power=_PAIR_POWER,
-        condition_weight=_condition_weight(schema, split, noise / units),
+        condition_weight=condition_weight or _condition_weight(schema, split, noise / units),
         field_bits=field_bits,
         fit_steps=config.training.fit_steps or _FIT_STEPS,
         fit_learning_rate=3e-3,

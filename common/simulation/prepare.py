@@ -117,7 +117,7 @@ def prepare(
     holdings.check(config, before.earlier.classes if before else None)
     # made before anything is removed: an impossible plan destroys nothing
     name = f"{config.name}-{uuid.uuid4().hex[:12]}"
-    draft = make_plan(config, schema, stand_in(config), name, before.earlier.continues if before else None)
+    draft = make_plan(config, schema, stand_in(config), name, before.earlier if before else None)
     if before is not None:
         before.earlier.check_plan(draft)
     shutil.rmtree(folder, ignore_errors=True)

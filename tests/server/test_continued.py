@@ -124,13 +124,13 @@ def test_the_ledger_has_both_runs_and_composes_to_what_is_reported(table, contin
 
 def test_two_gaussian_sums_cost_what_one_of_the_harmonic_noise_costs(waves):
     config = wave_config()
-    earlier = Earlier.load(waves.out).continues
+    earlier = Earlier.load(waves.out)
     plan = make_plan(config, toy_arrays.WAVES, stand_in(config), "again", earlier)
     first, second = waves.plan.measure.noise_multiplier, plan.measure.noise_multiplier
     one = GaussianSum(noise_multiplier=(first**-2 + second**-2) ** -0.5)
     assert epsilon(plan.charged({}, 0), DELTA) == pytest.approx(epsilon([one], DELTA), rel=1e-9)
     held = first * (len(waves.plan.federation.sites) / waves.plan.federation.shares) ** 0.5
-    assert earlier.measure_noise == pytest.approx(held)  # of all sites, more than is charged
+    assert earlier.continues.measure_noise == pytest.approx(held)  # of all sites, more than is charged
     assert sum_noise(plan)[1] == pytest.approx((held**2 + second**2) ** 0.5)
     twice = epsilon(plan.charged({"measure": 2}, 0), DELTA)
     one = GaussianSum(noise_multiplier=(first**-2 + 2 * second**-2) ** -0.5)
@@ -348,6 +348,18 @@ def test_what_cannot_be_continued_is_refused_and_nothing_is_removed(table, waves
     refused("other sites", more, arrays, toy_arrays.WAVES, waves.before())
     finer = wave_config(features=Features(coefficients=9, plain=40, windowed=20, fit_batch=16))
     refused("feature map", finer, arrays, toy_arrays.WAVES, waves.before())
+
+
+def test_a_run_of_more_noise_measures_by_the_map_of_the_sums_it_adds_to(table):
+    """By itself it would weigh conditions more, and no change of its configuration could add its sums."""
+    privacy = table_config().privacy.model_copy(update={"epsilon": 0.5})
+    config, earlier = table_config().model_copy(update={"privacy": privacy}), table.before().earlier
+    alone = make_plan(config, toy.SCHEMA, stand_in(config), "alone")
+    with pytest.raises(ConfigError, match="feature map"):
+        earlier.check_plan(alone)  # negative control
+    plan = make_plan(config, toy.SCHEMA, stand_in(config), "continues", earlier)
+    earlier.check_plan(plan)
+    assert alone.measure.condition_weight > plan.measure.condition_weight == earlier.condition_weight == 1
 
 
 def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
