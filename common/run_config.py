@@ -16,6 +16,7 @@ from .toml_file import read_content, validated
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 _OF_TABLES = (
+    "privacy.count_share",
     "model.latents",
     "model.discriminator_hidden",
     "training.split",
@@ -30,6 +31,7 @@ _OF_ARRAYS = (
     "model.factors",
     "features",
     "augment",
+    "data.allow_identified",
 )
 
 
@@ -222,11 +224,17 @@ class RunConfig(BaseModel):
     def check_kind(self, array: bool) -> None:
         """Raise ConfigError for a key that records of this kind do not have: it would do nothing."""
         for key in _OF_TABLES if array else _OF_ARRAYS:
-            section, _, name = key.partition(".")
-            found = getattr(self, section)
-            if (getattr(found, name) if name else found) not in (None, Features()):
+            if self._says(key):
                 kind = "tables" if array else "images and signals"
                 raise ConfigError(f"{key} is for {kind}", hint="leave it out")
+
+    def _says(self, key: str) -> bool:
+        """Whether a section, or one of its keys, is another than if it were left out."""
+        section, _, name = key.partition(".")
+        found = getattr(self, section, None)  # only simulations have one for data
+        if found is None or not name:
+            return found not in (None, Features())
+        return bool(getattr(found, name) != type(found).model_fields[name].default)
 
     def committee_of(self, sites: int) -> dict[str, int]:
         """key_holders, threshold, min_contributors, collusion for so many sites, with what was left out."""
