@@ -33,7 +33,7 @@ from .sampler.sampling import sample as draw
 from .sampler.table import Table
 from .schema import TableSchema, of_kind
 
-FORMAT = "fedcgan-generator-2"
+FORMAT = "fedcgan-generator-3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ VERSION: Literal[1] = 1
 SCHEMA_LIMIT = 1 << 20
 """Bytes of a schema, as JSON or TOML."""
 
-MOST_CODES = 1 << 14
-"""Codes of all columns together; two-way counts grow with the square."""
+MOST_CODES = 1 << 15
+"""Codes of all columns together, cells of numbers included; what is counted by pairs are their groups."""
 
 MOST_CLASSES = 256
 """Values of a label of images or signals."""

@@ -28,7 +28,7 @@ from ..privacy.accounting import calibrate
 from ..privacy.ledger import Receipt
 from ..privacy.mechanism import SampledGaussian
 from ..records import Records
-from ..schema import MOST_CODES, TableSchema
+from ..schema import TableSchema
 from ..states import StepState
 from .audit_bounds import Scores, epsilon_from_errors, errors_at, one_run_epsilon
 from .audit_settings import DELTA, Finding, base_plan, claimed, receipts, small_schema
@@ -45,7 +45,8 @@ _STEEP = 1000.0  # how much of a gradient lies in the first layer: all but 1e-3 
 _SHARES = 2
 _STEPS, _RATE = 16, 0.25
 _WIDE_COLUMNS = 7  # in each of which every canary has a code of its own
-_FEWEST_CANARIES, _MOST_CANARIES = 100, MOST_CODES // 2 - 2
+_CODES = 1 << 14  # of a schema of canaries
+_FEWEST_CANARIES, _MOST_CANARIES = 100, _CODES // 2 - 2
 _IN, _OUT = 0.09, 0.01
 """Shares of the canaries that are guessed; few out, as one that is in may miss all 16 samples (1 %)."""
 
@@ -95,7 +96,7 @@ def one_run(build: Build, target: float, canaries: int, seed: int, failure: floa
     the canary's own direction. The numbers of guesses are fixed shares of ``canaries``.
     """
     count = min(max(canaries, _FEWEST_CANARIES), _MOST_CANARIES)
-    columns = max(1, min(_WIDE_COLUMNS, (MOST_CODES - 2) // count))
+    columns = max(1, min(_WIDE_COLUMNS, (_CODES - 2) // count))
     schema = _wide_schema(count, columns)
     noise = calibrate(lambda sigma: [_steps(sigma, _RATE, _STEPS)], target, DELTA)
     plan = _plan(schema, noise, _RATE, _STEPS, _SHARES, room=float(max(8, count)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .columns import Category, Codes, Column, Number
 from .constraints import Constraint, read_constraints
 
-MOST_CODES, MOST_COMBINATIONS, MOST_LATENTS = 1 << 14, 1 << 20, 1 << 20
+MOST_CODES, MOST_COMBINATIONS, MOST_LATENTS = 1 << 15, 1 << 20, 1 << 20
 
 Network = Callable[[NDArray[np.int64], Codes], NDArray[Any]]
 """Latent points int64[M] and condition codes int64[M, conditions] to probabilities [M, groups]."""
