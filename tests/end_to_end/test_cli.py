@@ -247,6 +247,20 @@ def test_schema_detect_proposes_what_the_table_fits(project):
     assert "diagnosis" in shown.stdout
 
 
+def test_schema_detect_writes_over_nothing(project, tmp_path):
+    table, edited = tmp_path / "table.csv", tmp_path / "edited.toml"
+    table.write_bytes((project / "toy.csv").read_bytes())
+    edited.write_text("by hand")
+    for path in (table, edited):
+        before = path.read_bytes()
+        done = typed("schema", "detect", table, "-o", path, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (done.returncode, error["code"]) == (6, "storage")
+        assert str(path) in error["message"]
+        assert "another name" in error["hint"]
+        assert path.read_bytes() == before
+
+
 def test_bench_he_prints_the_promised_keys():
     done = typed("bench", "he", "--parameters", 20000, "--repeats", 1, "--json")
     data = json.loads(done.stdout)["data"]
