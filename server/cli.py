@@ -94,13 +94,9 @@ def simulate(
 
     frame, schema = load_inputs(settings, config.parent)
     if prepare_only:
-        from common.simulation.prepare import prepare
+        from .simulate import prepared
 
-        from .run_folder import simulated as run_folder
-        from .simulate import continued
-
-        before = None if earlier is None else continued(earlier, out)
-        run = prepare(settings, frame, schema, run_folder(out), before)
+        run = prepared(settings, frame, schema, out, earlier)
         facts = {"folder": str(run.folder), "plan": run.plan.hash, "sites": run.plan.federation.names}
         print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
         return

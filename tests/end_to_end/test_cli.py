@@ -227,6 +227,20 @@ def test_resume_with_another_configuration_is_refused(project, release):
     assert json.loads(done.stdout)["error"]["code"] == "config"
 
 
+def test_prepare_only_leaves_the_run_folder_of_a_finished_release_alone(release, project):
+    folder, _ = release
+    key = project / "release.run/coordinator/identity.key"
+    before = key.read_bytes()
+    done = typed("simulate", project / "toy-run.toml", "--out", folder, "--prepare-only", "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (6, "storage")
+    assert "--prepare-only" in error["hint"]
+    assert key.read_bytes() == before
+    for _ in range(2):  # what was only prepared can be prepared again
+        done = typed("run", project / "toy-run.toml", "--out", project / "only", "--prepare-only")
+        assert done.returncode == 0, done.stderr
+
+
 def test_resume_without_a_run_says_so(project):
     done = typed("simulate", project / "toy-run.toml", "--out", project / "nowhere", "--resume", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "storage"
