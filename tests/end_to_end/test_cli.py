@@ -104,6 +104,20 @@ def test_sample_where(release):
     assert len(enveloped["data"]["records"]) == 3
 
 
+def test_a_generator_of_another_version_says_of_which(release, tmp_path):
+    folder, _ = release
+    description = json.loads((folder / "generator.json").read_text())
+    ours = description["format"]
+    (tmp_path / "generator.json").write_text(json.dumps({**description, "format": "fedcgan-generator-1"}))
+    (tmp_path / "generator.safetensors").write_bytes((folder / "generator.safetensors").read_bytes())
+    done = typed("sample", "--from", tmp_path, "--n", 3, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (6, "storage")
+    for said in (str(tmp_path), "fedcgan-generator-1", ours):
+        assert said in error["message"]
+    assert "generator.onnx" in error["hint"]
+
+
 @pytest.mark.parametrize(
     ("where", "hint"),
     [("diagnosis=fatal", "none, mild, severe"), ("weight=3", "age, smoker, cost"), ("sex", "e.g.")],
