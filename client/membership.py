@@ -182,6 +182,12 @@ def join(
     return Joined(site, courier, reply, reply_file, printed)
 
 
+_HINTS = {
+    "epsilon_cap": "--epsilon-cap: the most that all runs together may ever spend on these records",
+    "delta": "--delta, e.g. 1e-5: far below one in the number of records",
+}
+
+
 def _policy(records: Path, epsilon_cap: float, delta: float, allow_identified: bool) -> Policy:
     try:
         return Policy(
@@ -192,9 +198,8 @@ def _policy(records: Path, epsilon_cap: float, delta: float, allow_identified: b
             delta=delta,
         )
     except ValidationError as error:
-        raise ConfigError(
-            first_problem(error), hint="the most that all runs together may ever spend on these records"
-        ) from error
+        field = str((*error.errors()[0]["loc"], "")[0])
+        raise ConfigError(first_problem(error), hint=_HINTS.get(field, "")) from error
 
 
 @contextmanager

@@ -289,11 +289,11 @@ def _classes(records: Records, schema: Schema) -> tuple[str, list[str]]:
     return "; ".join(said), empty
 
 
-def first_failure(findings: list[Finding]) -> str:
-    """The error code of the first failed check, empty if none failed."""
-    return next((finding.code for finding in findings if finding.verdict == "failed"), "")
+def first_failure(findings: list[Finding]) -> Finding | None:
+    """The first failed check, None if none failed."""
+    return next((finding for finding in findings if finding.verdict == "failed"), None)
 
 
 def ready(findings: list[Finding]) -> bool:
     """Whether nothing failed."""
-    return not first_failure(findings)
+    return first_failure(findings) is None

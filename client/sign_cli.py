@@ -28,12 +28,16 @@ def sign(
 ) -> None:
     """Counter-sign a release of a run that this site took part in, after checking all of it."""
     from common.bundle.shown import facts, show
+    from common.durable import check_free
 
     from .own_site import site_in
     from .signing import sign as signed
     from .signing import signable
 
-    checked = signable(bundle, site_in(site))
+    own = site_in(site)
+    path = out or Path(f"{own.name}.signature.json")
+    check_free(path)  # before anybody has read and said yes for nothing
+    checked = signable(bundle, own)
     if not as_json:
         show(checked.verified)
         _say_what(checked)
@@ -41,7 +45,6 @@ def sign(
         if as_json or not sys.stdin.isatty():
             raise UsageError("nothing was signed: somebody must read this and say yes", hint="add --yes")
         typer.confirm("Sign it?", abort=True)
-    path = out or Path(f"{checked.site.name}.signature.json")
     signature = signed(checked)
     signature.write(path)
     data = {**facts(checked.verified), "signature": str(path), "charged": checked.charged}

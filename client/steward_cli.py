@@ -14,7 +14,7 @@ from rich.table import Table
 
 from common.errors import ConfigError, UsageError, exit_code_of
 from common.plain_text import plain, size
-from common.terminal import output, print_result
+from common.terminal import output, print_failure, print_result
 
 from .own_site import site_in
 
@@ -232,10 +232,12 @@ def check(
                 _line(" " * 21 + "hint  " + plain(found.hint))
         _line("not ready" if failure else "ready")
 
-    result = {"ready": not failure, "checks": [asdict(found) for found in findings]}
-    print_result(result, as_json, human)
-    if failure:
-        raise typer.Exit(exit_code_of(failure))
+    result = {"ready": failure is None, "checks": [asdict(found) for found in findings]}
+    if failure is None:
+        print_result(result, as_json, human)
+        return
+    print_failure(failure.code, failure.sentence, failure.hint, result, as_json, human)
+    raise typer.Exit(exit_code_of(failure.code))
 
 
 def _table(*headings: str) -> Table:

@@ -8,7 +8,13 @@ from pathlib import Path
 from .errors import StorageError
 from .sampler.files import replace_whole, sync_folder
 
-__all__ = ["sync_folder", "write_whole"]
+__all__ = ["check_free", "sync_folder", "write_whole"]
+
+
+def check_free(path: Path) -> None:
+    """Raise StorageError if there is something at ``path``: what a person made is never written over."""
+    if path.exists() or path.is_symlink():
+        raise StorageError(f"{path} exists already", hint="choose another name with --out, or remove it")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

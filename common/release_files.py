@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from .durable import write_whole
-from .errors import ConfigError, MalformedMessageError, SchemaError, SchemaVersionError, StorageError
+from .errors import MalformedMessageError, SchemaError, SchemaVersionError, StorageError
 
 WEIGHTS, DESCRIPTION, SUMS = "generator.safetensors", "generator.json", "sums.safetensors"
 PRIOR_NOISE = "prior_noise"
@@ -34,6 +34,10 @@ _DAMAGE = (
     RuntimeError,
     SafetensorError,
 )
+
+
+class _OtherFormatError(StorageError):
+    """A generator of another version: where it lies is not known here."""
 
 
 def save(folder: Path, generator: nn.Module, description: dict[str, Any]) -> None:
@@ -62,6 +66,8 @@ def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _R
         if hashlib.sha256(weights).hexdigest() != description.pop("weights_sha256"):
             raise StorageError(f"{folder / WEIGHTS} is not the file that was released")
         return build(description, weights)
+    except _OtherFormatError as error:
+        raise StorageError(f"{folder}: {error.message}", hint=error.hint) from error
     except FileNotFoundError as error:
         raise StorageError(
             f"there is no released generator in {folder}",
@@ -94,9 +100,13 @@ def load_sums(folder: Path, expected: str) -> bytes:
 
 
 def check_format(description: dict[str, Any], expected: str) -> None:
-    """Take the format out of a description. Raises ConfigError on another one."""
-    if description.pop("format") != expected:
-        raise ConfigError("a generator of another version")
+    """Take the format out of a description. Raises StorageError on another one."""
+    found = str(description.pop("format"))
+    if found != expected:
+        raise _OtherFormatError(
+            f"a generator of another version, {found[:64]!r}; this one reads {expected!r}",
+            hint="use the version of the program that made it, or its generator.onnx",
+        )
 
 
 def _read(path: Path, limit: int) -> bytes:

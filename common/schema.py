@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,7 +19,7 @@ from .columns import CategoryColumn, Column
 from .constraints import MOST_CONSTRAINTS, Constraint, check_constraints
 from .errors import SchemaError, SchemaVersionError, UnknownConditionError
 from .privacy.mechanism import Unit
-from .toml_file import first_problem
+from .toml_file import first_hint, first_problem, read_content
 
 VERSION: Literal[1] = 1
 """Of the form that schemas are written in."""
@@ -92,16 +91,11 @@ class Schema(BaseModel):
 
         Raises SchemaError, SchemaVersionError.
         """
+        content = read_content(path, SchemaError, SCHEMA_LIMIT)
         try:
-            if path.stat().st_size > SCHEMA_LIMIT:
-                raise SchemaError(f"{path} has more than {SCHEMA_LIMIT} bytes")
-            return of_kind(tomllib.loads(path.read_text("utf-8")))
-        except OSError as error:
-            raise SchemaError(f"{path} cannot be read: {error.strerror}") from error
+            return of_kind(content)
         except ValidationError as error:
-            raise SchemaError(f"{path}: {first_problem(error)}") from error
-        except (ValueError, RecursionError) as error:
-            raise SchemaError(f"{path} is not TOML: {error}") from error
+            raise SchemaError(f"{path}: {first_problem(error)}", hint=first_hint(error)) from error
 
     @staticmethod
     def from_json(raw: bytes) -> Schema:
@@ -285,7 +279,8 @@ _KINDS: dict[str, type[TableSchema | ImageSchema | SignalSchema]] = {
 def _kind_of(content: Any) -> type[Schema]:
     kind = content.get("kind", "table") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise SchemaError("this is not a schema: kinds are " + ", ".join(_KINDS))
+        kinds = ", ".join(_KINDS)
+        raise SchemaError(f"this is not a schema: kinds are {kinds}", hint='e.g. kind = "table"')
     version = content.get("version", VERSION)
     if version != VERSION:
         raise SchemaVersionError(

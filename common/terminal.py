@@ -27,6 +27,16 @@ def print_result(data: dict[str, Any], as_json: bool, human: Callable[[], None])
         human()
 
 
+def print_failure(
+    code: str, message: str, hint: str, data: dict[str, Any], as_json: bool, human: Callable[[], None]
+) -> None:
+    """The result of a command that looked at much and found a failure: all it saw is in the envelope, too."""
+    if as_json:
+        _print_json({"status": "error", "error": _detail(code, message, hint), "data": data})
+    else:
+        human()
+
+
 def say(text: str) -> None:
     """A sentence to whoever watches, beside the result."""
     messages.print(text, highlight=False, soft_wrap=True)
@@ -60,14 +70,17 @@ def guarded(app: typer.Typer) -> int:
 
 def _report(error: FedcganError, as_json: bool) -> int:
     if as_json:
-        detail = {"code": error.told, "message": error.message, "hint": error.hint}
-        _print_json({"status": "error", "error": detail})
+        _print_json({"status": "error", "error": _detail(error.told, error.message, error.hint)})
     else:
         messages.print(f"[bold red]error[/] [dim]{error.told}[/]", end="  ", highlight=False)
         messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
         if error.hint:
             messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)
     return exit_code_of(error.told)
+
+
+def _detail(code: str, message: str, hint: str) -> dict[str, str]:
+    return {"code": code, "message": message, "hint": hint}
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -123,6 +123,11 @@ def _made_whole(out: Path) -> Iterator[Path]:
         ) from error
     try:
         yield folder
+    except FileNotFoundError as error:  # one of the run's own files: what we write we have made
+        raise StorageError(
+            f"{error.filename or 'a file of the run'} is missing",
+            hint="bring it back from a copy of the run; nothing was released",
+        ) from error
     except OSError as error:
         raise StorageError(
             f"{out} cannot be written: {error.strerror or type(error).__name__}",

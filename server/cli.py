@@ -94,13 +94,9 @@ def simulate(
 
     frame, schema = load_inputs(settings, config.parent)
     if prepare_only:
-        from common.simulation.prepare import prepare
+        from .simulate import prepared
 
-        from .run_folder import simulated as run_folder
-        from .simulate import continued
-
-        before = None if earlier is None else continued(earlier, out)
-        run = prepare(settings, frame, schema, run_folder(out), before)
+        run = prepared(settings, frame, schema, out, earlier)
         facts = {"folder": str(run.folder), "plan": run.plan.hash, "sites": run.plan.federation.names}
         print_result(facts, as_json, lambda: output.print(f"{run.folder}: plan {run.plan.hash[:12]}"))
         return
@@ -172,14 +168,16 @@ def _simulate(
 @schema_app.command("detect")
 def schema_detect(
     table: Annotated[Path, typer.Argument(help="CSV or Parquet.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="TOML file to write.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A new TOML file to write.")] = None,
     as_json: Json = False,
 ) -> None:
     """Propose a schema for a person to edit."""
-    from common.durable import write_whole
+    from common.durable import check_free, write_whole
     from common.schema_detect import HEADER, detect
     from common.tables import read_table
 
+    if out is not None:
+        check_free(out)  # a table that was named twice, or a schema that somebody has edited
     schema = detect(read_table(table), table.stem)
     text = HEADER + schema.to_toml()
     if out is not None:

@@ -18,32 +18,29 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import tomli_w
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from common.address import Address, host_and_port, is_loopback
 from common.crypto.identity import Identity
 from common.crypto.secret_file import read_secret, write_secret
 from common.durable import sync_folder
 from common.errors import ConfigError, CryptoError, FederationError, JoinError
 from common.fingerprint import fingerprint, same
 from common.join_reply import JoinReply
-from common.kit import Kit, KitFile, Name, new_pin
+from common.kit import Kit, KitFile, new_pin
 from common.plan import Party
 from common.schema import Schema
 from common.toml_file import first_problem, read_model
 
 from .certificates import Certificates
+from .federation_settings import NAMES, Settings
 from .members import Member, Members, admitted
 
 COORDINATOR = "coordinator"
 """The coordinator's name in every plan; no site may have it."""
-
-LINK_PORT = 18000
-"""SuperLink's port on this machine if nothing else is said."""
 
 _SETTINGS, _SCHEMA, _IDENTITY, _SUPEREXEC = (
     "federation.toml",
@@ -51,55 +48,6 @@ _SETTINGS, _SCHEMA, _IDENTITY, _SUPEREXEC = (
     "identity.key",
     "superexec.secret",
 )
-
-
-class Settings(BaseModel):
-    """federation.toml.
-
-    address: ``host:port`` that sites connect to; link_port: of SuperLink, on 127.0.0.1;
-    edge: what stands before SuperLink and lets sites' calls through and no others: ``nginx``, started with
-    it; ``external``, the same in a container or service of its own; ``none`` for a federation on one machine:
-    whoever reaches SuperLink itself can start runs
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: Name
-    address: Address
-    link_port: int = Field(ge=1, le=65535)
-    edge: Literal["nginx", "external", "none"]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        host, port = host_and_port(self.address)
-        if self.edge == "none" and not is_loopback(host):
-            raise ValueError(
-                "edge 'none' is only for localhost: SuperLink must not be reached from elsewhere"
-            )
-        if (port == self.link_port) != (self.edge == "none"):
-            raise ValueError(
-                "without an edge, link_port is the port of the address; with one, it is another"
-                f" (address {self.address}, link_port {self.link_port})"
-            )
-        return self
-
-    @property
-    def host(self) -> str:
-        """The host of the address."""
-        return host_and_port(self.address)[0]
-
-    @classmethod
-    def make(cls, name: str, address: str, edge: str, link_port: int | None) -> Self:
-        """Settings as a person gives them; link_port: none for the usual one. Raises ConfigError."""
-        try:
-            if link_port is None:
-                link_port = host_and_port(address)[1] if edge == "none" else LINK_PORT
-            return cls.model_validate(
-                {"name": name, "address": address, "link_port": link_port, "edge": edge}
-            )
-        except ValidationError as error:
-            raise ConfigError(first_problem(error), hint="e.g. --address fed.example.org:18443") from error
-        except ValueError as error:
-            raise ConfigError(str(error), hint="e.g. --address fed.example.org:18443") from error
 
 
 class FederationFolder:
@@ -277,7 +225,7 @@ class FederationFolder:
                 expires=expires,
             )
         except ValidationError as error:
-            raise ConfigError(first_problem(error), hint="names: letters, digits, '-', '_', '.'") from error
+            raise ConfigError(first_problem(error), hint=NAMES) from error
 
     def _refuse_like(self, name: str) -> None:
         """Some disks do not tell north from North, and people do not either."""

@@ -47,7 +47,8 @@ def init(
     """Make a federation: the coordinator's identity, a certificate authority, the server's certificate."""
     from common.schema import Schema
 
-    from .federation import FederationFolder, Settings
+    from .federation import FederationFolder
+    from .federation_settings import Settings
 
     settings = Settings.make(name, address, edge, link_port)
     made = FederationFolder.init(folder, settings, Schema.load(schema))

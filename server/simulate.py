@@ -13,10 +13,11 @@ from common.arrays import Arrays
 from common.config import SimulationConfig
 from common.crypto import stopwatch
 from common.earlier import Earlier
-from common.errors import ConfigError
+from common.errors import ConfigError, StorageError
 from common.events import stage
 from common.generator import ReleasedGenerator
 from common.planning import make_plan, stand_in
+from common.release_files import DESCRIPTION
 from common.report import Costs
 from common.schema import Schema
 from common.simulation import engines
@@ -61,7 +62,7 @@ def simulate(
 ) -> Outcome:
     """Run a federation over ``data`` and write the release to ``out``.
 
-    The run folder beside it is made anew unless ``resume``; then what was finished is not repeated.
+    A run folder beside it is made anew unless ``resume``; then what was finished is not repeated.
     earlier: a release to continue with ``data`` at the same sites; its run folder lies beside it
     scored: whether to compare synthetic images and signals with real ones, which takes a while
     """
@@ -82,6 +83,19 @@ def simulate(
         stage("release", 1, 1, report["epsilon"])
     example = {c.name: str(c.categories[-1]) for c in schema.conditions}
     return Outcome(out, report, example)
+
+
+def prepared(
+    config: SimulationConfig, data: Data, schema: Schema, out: Path, earlier: Path | None = None
+) -> Run:
+    """The run folder beside ``out``, not run. Raises StorageError if it is that of a finished release."""
+    folder = run_folder(out)
+    if folder.exists() and ((out / "report.json").exists() or (out / DESCRIPTION).exists()):
+        raise StorageError(
+            f"{folder} holds keys and ledgers of the release in {out}",
+            hint="choose another --out; without --prepare-only release and run folder are made anew",
+        )
+    return prepare(config, data, schema, folder, None if earlier is None else continued(earlier, out))
 
 
 def promised(config: SimulationConfig, schema: Schema, earlier: Path | None) -> float:

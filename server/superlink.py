@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from .federation import FederationFolder
 
 _HERE = "here"  # the name of the connection to our own SuperLink
 _PATIENCE = 120.0  # seconds for one call of the command line
+_REFUSED = 10.0  # seconds in which a port of this machine is open, or refused
 _COURIER, _COORDINATOR = "fedcgan_courier", "fedcgan_coordinator"
 _APP = f"""[build-system]
 requires = ["setuptools"]
@@ -152,6 +154,8 @@ class SuperLink:
     def _ask(self, *arguments: str) -> dict[str, Any]:
         """One call of Flower's command line; its JSON."""
         try:
+            # where nobody listens, Flower's command line names some other cause
+            socket.create_connection(("127.0.0.1", self._federation.settings.link_port), _REFUSED).close()
             done = subprocess.run(  # noqa: S603 (no shell)
                 [self._program("flwr"), *arguments, "--format", "json"],
                 env=self._environment(),

@@ -68,10 +68,13 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")] = False,
 ) -> None:
     """Make a plan for the members of a federation; its sites approve it by its hash."""
-    from ..durable import write_whole
+    from ..durable import check_free, write_whole
 
+    if out is not None:
+        check_free(out)
     plan = _planned(_folder(federation), config, sites)
     path = out or Path(f"{plan.run.rpartition('-')[0]}.plan.json")
+    check_free(path)  # sites may have approved the plan that is there
     write_whole(path, lambda temporary: temporary.write_bytes(plan.to_json()))
     data = {"plan": plan.hash, "path": str(path), "sites": plan.federation.names}
 

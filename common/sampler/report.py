@@ -7,6 +7,7 @@ from typing import Any
 from .arrays import ArraySample
 from .sampling import Sample
 
+_LEAST_SHARE = 0.001  # below, 0.0% would be said
 _SHOWN = 5  # extrapolated combinations in a sentence
 
 
@@ -27,7 +28,9 @@ def sentences(sample: Sample | ArraySample) -> list[str]:
     found = report(sample)
     said = []
     if found["acceptance"] < 1.0:
-        said.append(f"{found['acceptance']:.1%} of {found['drawn']} drawn records satisfied everything")
+        good = round(found["acceptance"] * found["drawn"])
+        share = f" ({found['acceptance']:.1%})" if found["acceptance"] >= _LEAST_SHARE else ""
+        said.append(f"{good} of {found['drawn']} drawn records satisfied everything{share}")
     if rare := found["extrapolated"]:
         shown = "; ".join(", ".join(f"{k}={v}" for k, v in one.items()) for one in rare[:_SHOWN])
         more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""

@@ -21,6 +21,7 @@ from .table import Network, Table
 
 _LEAST = 1 << 12  # records drawn before they are judged
 _SPARE = 1.1
+_APART = 2.0
 _TOLD_FROM_NONE = 3.0  # standard deviations of a count's noise: below, a combination may not have occurred
 
 
@@ -31,6 +32,10 @@ class Limits:
     free: int
     each: int
     at_once: int
+
+    def candidates(self, count: int) -> int:
+        """After how many it gives up on so many records."""
+        return self.free + self.each * count
 
 
 LIMITS = Limits(free=1 << 20, each=100, at_once=1 << 19)
@@ -86,11 +91,15 @@ def sample(
     asked = possible(table, wanted, grid)
     judged = {name: one for name, one in wanted.items() if _judged(table, name)}
     parts, drawn, accepted = [], 0, 0
-    for inside, share in strata(table, balance, grid, asked, count, random):
+    split = strata(table, balance, grid, asked, count, random)
+    for inside, share in split:
         weights = table.prior[inside]
         if weights.sum() == 0.0:  # never counted: every remaining combination alike
             weights = np.ones(len(weights))
-        part, tried, good = _stratum(table, network, grid[inside], weights, share, judged, random, limits)
+        try:
+            part, tried, good = _stratum(table, network, grid[inside], weights, share, judged, random, limits)
+        except _TooRareError as error:
+            raise _too_rare(error, share, limits, balanced=len(split) > 1) from error
         parts.append(part)
         drawn, accepted = drawn + tried, accepted + good
     values = _joined(table, parts)
@@ -116,7 +125,7 @@ def _stratum(
     limits: Limits,
 ) -> tuple[dict[str, Values], int, int]:
     """Records of some combinations of conditions, how many candidates there were, and how many were good."""
-    most = limits.free + limits.each * count
+    most = limits.candidates(count)
     parts: list[dict[str, Values]] = []
     drawn = accepted = 0
     batch = min(count, limits.at_once)
@@ -131,7 +140,7 @@ def _stratum(
         drawn, accepted = drawn + batch, accepted + len(rows)
         if accepted < count:
             if drawn >= most:
-                raise _too_rare(drawn, accepted, count)
+                raise _TooRareError(drawn, accepted)
             rate = (accepted + 1) / (drawn + 2)
             batch = min(limits.at_once, most, max(_LEAST, math.ceil(_SPARE * (count - accepted) / rate)))
     return _joined(table, parts), drawn, accepted
@@ -159,16 +168,46 @@ def _joined(table: Table, parts: Sequence[Mapping[str, Values]]) -> dict[str, Va
     }
 
 
-def _too_rare(drawn: int, accepted: int, count: int) -> ImpossibleError:
+class _TooRareError(Exception):
+    """Too few of the candidates were good."""
+
+    def __init__(self, drawn: int, accepted: int) -> None:
+        super().__init__()
+        self.drawn, self.accepted = drawn, accepted
+
+
+def _too_rare(found: _TooRareError, count: int, limits: Limits, balanced: bool) -> ImpossibleError:
+    drawn, accepted = found.drawn, found.accepted
     if accepted == 0:
         return ImpossibleError(
             f"none of {drawn} drawn records satisfies all conditions and constraints",
             hint="widen a range or leave out a condition",
         )
+    fewer = min(count - 1, attainable(drawn, accepted, limits))
+    if balanced:  # another value of the condition may be rarer still
+        hint = "widen a range, or do not balance"
+    elif fewer > 0:
+        hint = f"ask for at most {fewer} records, or widen a range"
+    else:
+        hint = "widen a range or leave out a condition"
     return ImpossibleError(
-        f"only {accepted} of {drawn} drawn records satisfy all that is asked, {count} are wanted",
-        hint=f"ask for at most {accepted} records, or widen a range",
+        f"only {accepted} of {drawn} drawn records satisfy all that is asked, {count} are wanted", hint=hint
     )
+
+
+def attainable(drawn: int, accepted: int, limits: Limits) -> int:
+    """How many records are drawn almost surely, where so many of the candidates were good.
+
+    Fewer records get fewer candidates. Counts are about Poisson, whose square roots scatter by 1/2: what is
+    seen and what will come are held apart by 2, nearly three standard deviations of their difference.
+    """
+    rate = accepted / drawn
+    free, left = rate * limits.free, 1.0 - rate * limits.each
+    if free <= _APART**2 or left <= 0.0:
+        return 0
+    # sqrt(n) + 2 <= sqrt(rate * candidates(n)), solved for n
+    root = (math.sqrt(_APART**2 + left * (free - _APART**2)) - _APART) / left
+    return math.floor(root * root)
 
 
 def extrapolated(table: Table, values: Mapping[str, Values]) -> tuple[dict[str, str | int], ...]:

@@ -7,6 +7,7 @@ run/coordinator/                              what the coordinator would keep
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from .holdings import Holdings, Mask, holdings_of
 from .split import assign
 
 COORDINATOR = "coordinator"
+_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Run:
         """The run folder of this configuration. Raises StorageError or ConfigError."""
         try:
             plan = Plan.from_json((folder / "plan.json").read_bytes())
-            before = (folder / "config.json").read_text("utf-8")
+            before = (folder / _CONFIG).read_text("utf-8")
         except FileNotFoundError as error:
             raise StorageError(
                 f"there is nothing to resume in {folder}", hint="start without --resume"
@@ -105,10 +107,11 @@ def prepare(
     folder: Path,
     before: Before | None = None,
 ) -> Run:
-    """A fresh run folder at ``folder``; whatever was there is removed. Raises typed errors early.
+    """A fresh run folder at ``folder``; a run that was there is removed. Raises typed errors early.
 
     before: a run to continue with these new records, at the same sites
     """
+    _check_replaceable(folder)
     random = np.random.default_rng(config.seed)
     holdings = holdings_of(data, schema, config)
     names, numbers = assign(holdings.index, schema.subject, config.sites, random)
@@ -122,6 +125,8 @@ def prepare(
         before.earlier.check_plan(draft)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
+    # first: by it a folder that was cut off is known for ours
+    (folder / _CONFIG).write_text(config.model_dump_json(by_alias=True), "utf-8")
     if before is not None:
         before.carry_coordinator(folder / COORDINATOR)
     parties = [
@@ -132,12 +137,32 @@ def prepare(
     federation = federation_of(config, Party(name=COORDINATOR, identity=identity.public), parties)
     plan = draft.model_copy(update={"federation": federation})
     (folder / "schema.toml").write_text(schema.to_toml(), "utf-8")
-    (folder / "config.json").write_text(config.model_dump_json(by_alias=True), "utf-8")
     approve = _site_function("approve")
     for name in names:
         approve(folder / "sites" / name, plan)
     (folder / "plan.json").write_bytes(plan.to_json())  # last: a folder with a plan is whole
     return Run(folder, plan, schema)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise StorageError unless ``folder`` is absent, empty, or a run folder of a simulation."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise StorageError(f"{folder} exists and is no folder", hint="choose another --out")
+    if any(folder.iterdir()) and not _is_run(folder):
+        raise StorageError(
+            f"{folder}, where the run would go, holds something else", hint="choose another --out, or move it"
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a simulation, of any version, was prepared here: by what its configuration always has."""
+    try:
+        content = json.loads((folder / _CONFIG).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() >= {"data", "sites", "privacy"}
 
 
 def _make_site(

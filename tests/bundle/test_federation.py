@@ -98,6 +98,11 @@ def test_from_run_to_a_verified_release(federated, sites, tmp_path, command):
         code, said = command("site", "sign", path, "--site", sites / name, "-o", sent[-1], "--yes", "--json")
         assert code == 0, said.err
         assert json.loads(said.out)["data"]["charged"] == pytest.approx(3.0, abs=0.01)
+    paper = tmp_path / "paper.pdf"
+    paper.write_text("mine")
+    signing = ("site", "sign", path, "--site", sites / NAMES[0], "-o", paper, "--yes", "--json")
+    code, said = command(*signing)
+    assert (code, json.loads(said.out)["error"]["code"], paper.read_text()) == (6, "storage", "mine")
     code, said = command("release", "countersign", path, *sent)
     assert code == 0, said.err
     code, said = command("verify", path, *where)

@@ -192,6 +192,16 @@ def test_where_nothing_can_be_written(out, tmp_path):
             bundle(finished(out), closed / "bundle", Wanted())
 
 
+@pytest.mark.parametrize("name", ["sums.safetensors", "synthetic.csv", "generator.json"])
+def test_a_file_that_is_missing_is_named(again, tmp_path, name):
+    (again / name).unlink()
+    with pytest.raises(StorageError, match="is missing") as refused:
+        bundle(finished(again), tmp_path / "bundle", Wanted())
+    assert str(again / name) in refused.value.message
+    assert "space" not in refused.value.hint
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_runs_that_cannot_be_released(again, tmp_path, command):
     with pytest.raises(ConfigError):
         finished(tmp_path / "nowhere")

@@ -44,6 +44,15 @@ def modes(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.parametrize(
+    ("wrong", "hint"), [({"delta": 2.0}, "--delta"), ({"epsilon_cap": 0.0}, "--epsilon-cap")]
+)
+def test_the_hint_is_about_the_promise_that_cannot_be(coordinator, tmp_path, wrong, hint):
+    with pytest.raises(ConfigError) as refused:
+        joined(kit(coordinator, "north", tmp_path), tmp_path / "sites", **wrong)
+    assert refused.value.hint.startswith(hint)
+
+
 def test_what_joining_makes(coordinator, kit_file, tmp_path):
     site = joined(kit_file, tmp_path / "sites", allow_identified=True)
     assert site.folder == tmp_path / "sites" / "north"

@@ -342,13 +342,22 @@ def test_a_proposed_plan_brings_its_own_schema(template, site):
 def test_the_command_says_all_and_ends_as_the_first_failure(template, site):
     command = ("site", "check", site, "--plan", template.plan.hash)
     done = typed(*command, "--json")
-    data = json.loads(done.stdout)["data"]
+    envelope = json.loads(done.stdout)
+    data = envelope["data"]
+    assert (done.returncode, envelope["status"]) == (0, "ok")
     assert (data["ready"], [one["check"] for one in data["checks"]]) == (True, list(CHECKS))
     frame = pd.read_parquet(site / "records.parquet")
     frame.assign(age=500).to_parquet(site / "records.parquet")
     failed = typed(*command, "--json")
-    data = json.loads(failed.stdout)["data"]
-    assert (failed.returncode, data["ready"]) == (3, False)
+    envelope = json.loads(failed.stdout)
+    data = envelope["data"]
+    assert (failed.returncode, envelope["status"], data["ready"]) == (3, "error", False)
+    first = next(one for one in data["checks"] if one["verdict"] == "failed")
+    assert envelope["error"] == {
+        "code": first["code"],
+        "message": first["sentence"],
+        "hint": first["hint"],
+    }
     said = typed(*command)
     assert said.returncode == 3
     assert "not ready" in said.stdout
@@ -356,7 +365,7 @@ def test_the_command_says_all_and_ends_as_the_first_failure(template, site):
 
 
 def test_the_first_failure_decides():
-    assert first_failure([]) == ""
+    assert first_failure([]) is None
 
 
 def test_records_that_everybody_can_read_are_a_warning(site):

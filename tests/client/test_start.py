@@ -17,7 +17,8 @@ from client.start import _supervised
 from common.bench.loopback import SCHEMA, made_up
 from common.errors import ConfigError
 from common.launch import command
-from server.federation import FederationFolder, Settings
+from server.federation import FederationFolder
+from server.federation_settings import Settings
 
 STRANGER = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of two users")

@@ -2,8 +2,10 @@
 
 import copy
 import csv
+import dataclasses
 import io
 import json
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -18,7 +20,7 @@ from common.sampler.drawing import draw_groups
 from common.sampler.errors import ImpossibleError, RequestError, UnknownValueError
 from common.sampler.output import write_rows
 from common.sampler.report import report, sentences
-from common.sampler.sampling import Limits, sample
+from common.sampler.sampling import Limits, attainable, sample
 from common.schema import TableSchema
 from tests import released
 
@@ -261,6 +263,32 @@ def test_what_cannot_be_is_refused_before_anything_is_drawn(where, kind, says):
 def test_a_missing_value_can_be_asked_for():
     assert {row["smoker"] for row in rows(drawn(50, ["smoker="]))} == {""}
     assert {row["cost"] for row in rows(drawn(50, ["cost="]))} == {""}
+
+
+def test_a_hint_how_many_holds_when_it_is_followed():
+    limits, where = Limits(20_000, 10, 4096), ["ward=300..302"]
+    for seed in range(8):
+        with pytest.raises(ImpossibleError) as caught:
+            sample(MIXED.table, MIXED.chances, 5000, where, seed=seed, limits=limits)
+        fewer = int(re.search(r"at most (\d+) records", caught.value.hint)[1])
+        assert fewer > 5
+        assert len(sample(MIXED.table, MIXED.chances, fewer, where, seed=seed, limits=limits)) == fewer
+
+
+def test_no_number_is_promised_where_none_is_sure():
+    limits = Limits(20_000, 10, 4096)
+    assert attainable(40_000, 3, limits) == 0
+    assert 0 < attainable(40_000, 300, limits) < 150
+    with pytest.raises(ImpossibleError) as caught:
+        sample(MIXED.table, MIXED.chances, 9000, ["ward=300..302"], "diagnosis", limits=limits)
+    assert "balance" in caught.value.hint
+    assert not re.search(r"\d", caught.value.hint)
+
+
+def test_few_among_many_are_counted():
+    some = drawn(20, ["ward=300..302"])
+    assert f"{some.accepted} of {some.drawn} drawn records" in " ".join(sentences(some))
+    assert "0.0%" not in " ".join(sentences(dataclasses.replace(some, drawn=42_015, accepted=5)))
 
 
 def test_what_is_too_rare_ends_after_a_bounded_number_of_draws():

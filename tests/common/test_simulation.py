@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config import Sites, Task
-from common.errors import ColumnError, ConfigError, DataError
+from common.errors import ColumnError, ConfigError, DataError, StorageError
 from common.evaluation.task import check_task
 from common.modalities.tabular import encode
 from common.schema_detect import detect
+from common.simulation import prepare
 from common.simulation.split import assign
 from common.tables import read_table
 from tests import toy
@@ -39,6 +40,41 @@ def test_held_out_people_are_not_in_training(tmp_path):
     assert not set(training.patient) & set(held.patient)
     assert len(training) + len(held) == len(toy.records())
     assert len(held) / len(toy.records()) == pytest.approx(0.2, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("thesis.txt", "mine"), ("config.json", '{"mine": 1}'), ("config.json", "[")]
+)
+def test_a_folder_with_something_else_is_no_run_folder(tmp_path, name, content):
+    folder = tmp_path / "study.run"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    with pytest.raises(StorageError, match=r"study\.run.* something else") as refused:
+        toy.run_folder(folder)
+    assert "--out" in refused.value.hint
+    assert [path.read_text() for path in folder.iterdir()] == [content]
+
+
+def test_a_link_or_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.run").symlink_to(tmp_path / "there")
+    (tmp_path / "file.run").write_text("mine")
+    for name in ("link.run", "file.run"):
+        with pytest.raises(StorageError, match="no folder"):
+            toy.run_folder(tmp_path / name)
+    assert (tmp_path / "file.run").read_text() == "mine"
+
+
+def test_a_run_that_was_cut_off_anywhere_is_made_anew(tmp_path, monkeypatch):
+    folder = tmp_path / "study.run"
+    folder.mkdir()  # an empty one is taken
+    with monkeypatch.context() as cut:
+        cut.setattr(prepare, "_make_site", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            toy.run_folder(folder)
+    assert not (folder / "plan.json").exists()
+    first = toy.run_folder(folder).plan
+    assert toy.run_folder(folder).plan.hash != first.hash
 
 
 def test_dirichlet_skews_and_iid_does_not():

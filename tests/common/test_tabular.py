@@ -150,8 +150,10 @@ def test_a_broken_schema_file_is_a_typed_error(tmp_path):
     path = tmp_path / "s.toml"
     for content in (b"name = ", b"\xff\xfe", b"name = 'x'\ncolumns = 3"):
         path.write_bytes(content)
-        with pytest.raises(SchemaError):
+        with pytest.raises(SchemaError) as refused:
             Schema.load(path)
+        assert refused.value.hint
+        assert "Value error" not in refused.value.message
 
 
 def test_layout_puts_conditions_last_and_back():

@@ -104,6 +104,20 @@ def test_sample_where(release):
     assert len(enveloped["data"]["records"]) == 3
 
 
+def test_a_generator_of_another_version_says_of_which(release, tmp_path):
+    folder, _ = release
+    description = json.loads((folder / "generator.json").read_text())
+    ours = description["format"]
+    (tmp_path / "generator.json").write_text(json.dumps({**description, "format": "fedcgan-generator-1"}))
+    (tmp_path / "generator.safetensors").write_bytes((folder / "generator.safetensors").read_bytes())
+    done = typed("sample", "--from", tmp_path, "--n", 3, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (6, "storage")
+    for said in (str(tmp_path), "fedcgan-generator-1", ours):
+        assert said in error["message"]
+    assert "generator.onnx" in error["hint"]
+
+
 @pytest.mark.parametrize(
     ("where", "hint"),
     [("diagnosis=fatal", "none, mild, severe"), ("weight=3", "age, smoker, cost"), ("sex", "e.g.")],
@@ -227,6 +241,20 @@ def test_resume_with_another_configuration_is_refused(project, release):
     assert json.loads(done.stdout)["error"]["code"] == "config"
 
 
+def test_prepare_only_leaves_the_run_folder_of_a_finished_release_alone(release, project):
+    folder, _ = release
+    key = project / "release.run/coordinator/identity.key"
+    before = key.read_bytes()
+    done = typed("simulate", project / "toy-run.toml", "--out", folder, "--prepare-only", "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (6, "storage")
+    assert "--prepare-only" in error["hint"]
+    assert key.read_bytes() == before
+    for _ in range(2):  # what was only prepared can be prepared again
+        done = typed("run", project / "toy-run.toml", "--out", project / "only", "--prepare-only")
+        assert done.returncode == 0, done.stderr
+
+
 def test_resume_without_a_run_says_so(project):
     done = typed("simulate", project / "toy-run.toml", "--out", project / "nowhere", "--resume", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "storage"
@@ -245,6 +273,20 @@ def test_schema_detect_proposes_what_the_table_fits(project):
     assert [c.name for c in schema.conditions] == ["sex"]
     shown = typed("schema", "show", project / "detected.toml")
     assert "diagnosis" in shown.stdout
+
+
+def test_schema_detect_writes_over_nothing(project, tmp_path):
+    table, edited = tmp_path / "table.csv", tmp_path / "edited.toml"
+    table.write_bytes((project / "toy.csv").read_bytes())
+    edited.write_text("by hand")
+    for path in (table, edited):
+        before = path.read_bytes()
+        done = typed("schema", "detect", table, "-o", path, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (done.returncode, error["code"]) == (6, "storage")
+        assert str(path) in error["message"]
+        assert "another name" in error["hint"]
+        assert path.read_bytes() == before
 
 
 def test_bench_he_prints_the_promised_keys():

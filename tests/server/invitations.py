@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from client.membership import Joined, join
-from server.federation import FederationFolder, Settings
+from server.federation import FederationFolder
+from server.federation_settings import Settings
 from tests import toy
 
 ADDRESS = "fed.example.org:18443"

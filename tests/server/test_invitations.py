@@ -21,7 +21,8 @@ from common.join_reply import JoinReply
 from common.kit import KitFile, new_pin
 from common.plan import Party
 from server import federation_cli
-from server.federation import FederationFolder, Settings
+from server.federation import FederationFolder
+from server.federation_settings import Settings
 from tests import toy
 from tests.server.invitations import ADDRESS, federation, joined, kit, records
 
@@ -380,6 +381,25 @@ def test_settings_that_would_not_work_or_not_protect(address, edge, link_port):
     with pytest.raises(ConfigError) as refused:
         Settings.make("toy", address, edge, link_port)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "edge", "link_port", "hint"),
+    [
+        ("fed.example.org:18443", "none", None, "--edge nginx"),
+        ("localhost:18443", "none", 18000, "leave out --link-port"),
+        ("fed.example.org:18000", "nginx", None, "another port"),
+        ("fed.example.org:18443", "apache", None, "external"),
+        ("fed.example.org:18443", "nginx", 0, "65535"),
+        ("nowhere", "none", None, "--address"),
+        ("nowhere", "nginx", None, "--address"),
+    ],
+)
+def test_the_hint_is_about_what_is_wrong(address, edge, link_port, hint):
+    with pytest.raises(ConfigError) as refused:
+        Settings.make("toy", address, edge, link_port)
+    assert hint in refused.value.hint
+    assert "Value error" not in refused.value.message
 
 
 @pytest.mark.parametrize(

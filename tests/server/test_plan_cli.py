@@ -1,0 +1,30 @@
+"""``fedcgan plan new``: a plan that was made stays what it is."""
+
+import json
+
+import pytest
+
+from common.plan import Plan
+from tests import toy
+from tests.typed import typed
+
+from .conducted import RUN, admitted
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_plan_is_not_written_over(tmp_path, monkeypatch, named):
+    made, _ = admitted(tmp_path, toy.HOSPITALS[:3])
+    (tmp_path / "run.toml").write_text(RUN.format(threshold=2, least=3))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ("plan.json" if named else "toy.plan.json")
+    asked = ["plan", "new", "run.toml", "--federation", made.folder, *(("-o", path) if named else ())]
+    first = typed(*asked)
+    assert first.returncode == 0, first.stderr
+    raw = path.read_bytes()
+    second = typed(*asked, "--json")
+    error = json.loads(second.stdout)["error"]
+    assert (second.returncode, error["code"]) == (6, "storage")
+    assert path.name in error["message"]
+    assert "--out" in error["hint"]
+    assert path.read_bytes() == raw
+    assert Plan.from_json(raw).hash in first.stdout
