@@ -13,6 +13,7 @@ from common.modalities.described import described
 from common.modalities.layout import Layout
 from common.modalities.tabular import decode, encode
 from common.schema import Schema, TableSchema
+from common.table_codes import read_codes
 from server import demo
 from tests import toy
 
@@ -73,6 +74,10 @@ def test_the_demo_is_the_whole_experiment():
         ({"diagnosis": None}, MissingValueError, "diagnosis"),
         ({"grade": 4}, ValueNotAllowedError, "1, 2, 3"),
         ({"grade": "first"}, ValueNotAllowedError, "1, 2, 3"),
+        ({"grade": True}, ValueNotAllowedError, "row 1, column 'grade'"),
+        ({"age": True}, ValueNotAllowedError, "row 1, column 'age'"),
+        ({"age": pd.Timestamp(0)}, ValueNotAllowedError, "row 1, column 'age'"),
+        ({"age": int("9" * 400)}, ValueNotAllowedError, "row 1, column 'age'"),
         ({"name": "x"}, ColumnError, "not in the schema ['name']"),
     ],
 )
@@ -89,6 +94,41 @@ def test_the_first_bad_row_is_named_and_its_value_is_not():
         encode(table, toy.SCHEMA)
     assert "row 14, column 'cost'" in caught.value.message
     assert "70077" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", ["True", "FALSE", "true", "9" * 400])
+@pytest.mark.parametrize("column", ["age", "grade"])
+@pytest.mark.parametrize("how", ["all", "one"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_truth_values_and_endless_numbers_in_a_file_are_no_numbers(tmp_path, wrong, column, how, suffix):
+    """pandas makes 1 and 0 of True and False, of a whole column without a word."""
+    path = tmp_path / f"t{suffix}"
+    table = frame().astype({column: object})
+    table.loc[slice(None) if how == "all" else 13, column] = wrong
+    if suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        if how == "all" and not wrong.isdigit():
+            table[column] = wrong.lower() == "true"
+        table.astype({} if how == "all" else {column: str}).to_parquet(path)
+    with pytest.raises(ValueNotAllowedError, match=f"row {1 if how == 'all' else 14}, column '{column}'"):
+        read_codes(path, toy.SCHEMA)
+
+
+@pytest.mark.parametrize("values", [[True, None], [True, 2], [np.bool_(False), "3"]])
+@pytest.mark.parametrize("dtype", [object, "category"])
+def test_truth_values_among_others_are_no_numbers(values, dtype):
+    wrong = pd.Series([*values, *[3] * 38], dtype=object).astype(dtype)
+    schema = toy.SCHEMA.model_copy(
+        update={
+            "columns": tuple(
+                column.model_copy(update={"missing": True}) if column.name == "age" else column
+                for column in toy.SCHEMA.columns
+            )
+        }
+    )
+    with pytest.raises(ValueNotAllowedError, match="row 1, column 'age'"):
+        encode(frame(age=wrong), schema)
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "float64", "int32", "string"])
