@@ -1,5 +1,8 @@
 """Records to codes and back: nothing out of the schema gets in, nothing out of it comes out."""
 
+import json
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,14 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.columns import CategoryColumn, NumberColumn
-from common.errors import ColumnError, MissingValueError, SchemaError, ValueNotAllowedError
+from common.errors import ColumnError, DataError, MissingValueError, SchemaError, ValueNotAllowedError
 from common.modalities.described import described
 from common.modalities.layout import Layout
 from common.modalities.tabular import decode, encode
 from common.schema import Schema, TableSchema
+from common.schema_detect import detect
 from common.table_codes import read_codes
 from server import demo
-from tests import toy
+from tests import released, toy, toy_arrays
 
 
 def frame(**changes):
@@ -166,12 +170,45 @@ def test_a_schema_is_the_same_after_toml(tmp_path):
         {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5], "atoms": [1, 1]},
         {"kind": "category", "name": "a", "categories": ["", "x"]},
         {"kind": "text", "name": "a"},
+        {"kind": "category", "name": "a", "categories": [True, False]},
+        {"kind": "category", "name": "a", "categories": [1.0, 2.0]},
+        {"kind": "category", "name": "a", "categories": ["1", 2]},
+        {"kind": "category", "name": "a=b", "categories": ["x", "y"]},
+        {"kind": "category", "name": "a", "categories": ["x", "y", "z"], "keep": "1"},
+        {"kind": "number", "name": "a", "bounds": ["0", "110"], "decimals": 0, "cuts": [5]},
+        {"kind": "number", "name": "a", "bounds": [False, True], "decimals": 2, "cuts": [0.5]},
+        {"kind": "number", "name": "a", "bounds": [0, 110], "decimals": 0, "cuts": ["5"]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [5], "atoms": [True]},
+        {"kind": "number", "name": "a", "bounds": [0, 110], "decimals": "0", "cuts": [5]},
+        {"kind": "number", "name": "a=b", "bounds": [0, 110], "decimals": 0, "cuts": [5]},
+        {"kind": "date", "name": "a", "bounds": [0, 9], "cuts": [5]},
     ],
 )
 def test_schemas_that_contradict_themselves(bad, tmp_path):
     good = {"kind": "category", "name": "c", "categories": ["x", "y"], "condition": True}
+    content = {"name": "s", "columns": [bad, good]}
     with pytest.raises(ValidationError):
-        TableSchema.model_validate({"name": "s", "columns": [bad, good]})
+        TableSchema.model_validate(content)
+    with pytest.raises((SchemaError, ValueError)):  # of what JSON does not have, the latter
+        Schema.from_json(json.dumps(content, allow_nan=False).encode())
+
+
+@pytest.mark.parametrize("schema", [toy.SCHEMA, released.MIXED, toy_arrays.DIGITS, toy_arrays.WAVES])
+def test_a_schema_keeps_its_hash_however_it_is_written(schema):
+    """Integers where numbers are meant are numbers, in TOML, JSON and Python alike."""
+    again = [
+        Schema.from_json(schema.model_dump_json().encode()),
+        type(schema).model_validate(schema.model_dump(mode="json")),
+        type(schema).model_validate(schema.model_dump()),
+        type(schema).model_validate(tomllib.loads(schema.to_toml())),
+    ]
+    assert {one.hash for one in again} == {schema.hash}
+
+
+def test_a_column_that_no_schema_takes_is_named_when_one_is_proposed():
+    with pytest.raises(DataError, match="a=b") as caught:
+        detect(pd.DataFrame({"a=b": [1.5, 2.5, 3.5], "c": ["x", "y", "x"]}), "t")
+    assert caught.value.hint
 
 
 def test_a_schema_needs_a_condition_and_something_to_generate():
