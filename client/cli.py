@@ -45,10 +45,11 @@ def budget(
 ) -> None:
     """Everything ever spent on this site's records, its chain checked, against the site's own cap."""
     from .site import Site
-    from .verification import verify
+    from .verification import unlisted, verify
 
     site = Site(folder)
     verified = verify(site) if check else None
+    without_line = unlisted(site) if check else []
     policy = site.policy
     entries, outcomes = site.ledger.entries(), site.ledger.outcomes()
     unit = entries[0].unit if entries else None  # of all: a ledger takes no other
@@ -61,6 +62,7 @@ def budget(
         "entries": [entry.model_dump(mode="json") for entry in entries],
         "outcomes": [outcome.model_dump(mode="json") for outcome in outcomes],
         "verified": verified and asdict(verified),
+        "unlisted": without_line,
     }
 
     def human() -> None:
@@ -79,6 +81,7 @@ def budget(
             )
             for step in verified.unanswered:
                 output.print(f"charged, but its answer never left: {step}", highlight=False)
+            steward_cli.tell_unlisted(without_line)
         about = f"δ = {policy.delta:g}" + (f", {unit}" if unit else "")
         output.print(f"ε spent {spent:.4f} of {policy.epsilon_cap:g} ({about})", highlight=False)
 

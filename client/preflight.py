@@ -183,6 +183,8 @@ class Preflight:
         shown, empty = _classes(records, schema)
         kept = f" to train on, {plan.release.holdout:.0%} held out" if plan and plan.release.holdout else ""
         sentence = f"{records.units:,} {what}{kept}; {shown}"
+        if records.units == 0:
+            raise TooFewRecordsError(f"there are no {what}{kept}", hint="name the file that holds them")
         if plan is None:
             return Finding("counts", "skipped", f"{sentence} (no plan says how many there must be)")
         bounds = f"the plan takes {plan.min_records:,} to {plan.max_records:,}"
@@ -204,11 +206,8 @@ class Preflight:
         policy = self.site.policy
         self.site.ledger.check(self.plan.mechanisms, policy.cap, self.plan.hash, self.plan.privacy.unit)
         found = budget(self.site, self.plan)
-        return Finding(
-            "budget",
-            "ok",
-            f"ε spent {found.now:.3f}, after this plan {found.after or 0:.3f} of {found.cap:g}",
-        )
+        said = f"ε spent {found.now:.3f}, after this plan {found.after or 0:.3f} of {found.cap:g}"
+        return Finding("budget", "ok", said)
 
     def _disk(self) -> Finding:
         if self.plan is None or self.schema is None:

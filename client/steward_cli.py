@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from common.errors import ConfigError, UsageError, exit_code_of
+from common.errors import ConfigError, LedgerError, UsageError, exit_code_of
 from common.plain_text import plain, size
 from common.terminal import output, print_failure, print_result
 
@@ -29,7 +29,7 @@ Hash = Annotated[str, typer.Argument(help="A plan's hash, or its first 8 digits.
 Reason = Annotated[str, typer.Option(help="Why. For this site's own log, never sent.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_SHOWN = 5  # steps in a sentence
 
 
 def plans(
@@ -127,22 +127,60 @@ def outbox(
 ) -> None:
     """Everything that ever left this site: when, for which plan and step, how many bytes, their hash."""
     from .outbox import Outbox
+    from .proposals import Proposals
 
-    if since is not None and not _DATE.fullmatch(since):
+    if since is not None and not _is_day(since):
         raise ConfigError(f"--since {since!r} is not a day", hint="e.g. 2027-01-31")
-    wanted = (plan or "").lower()
-    lines = [
-        line
-        for line in Outbox(site_in(folder).folder).lines()
-        if line.plan.startswith(wanted) and line.time >= (since or "")
-    ]
+    site, wanted = site_in(folder), (plan or "").lower()
+    lines = [line for line in Outbox(site.folder).lines() if line.plan.startswith(wanted)]
+    if wanted and not lines:
+        Proposals(site.folder).find(wanted)  # of a known plan, nothing has left yet
+    lines = [line for line in lines if line.time >= (since or "")]
+    without_line = _unlisted(site)
     totals: dict[str, dict[str, int]] = {}
     for line in lines:
         total = totals.setdefault(line.kind, {"frames": 0, "bytes": 0})
         total["frames"] += 1
         total["bytes"] += line.bytes
-    data = {"lines": [line.model_dump() for line in lines], "totals": totals}
-    print_result(data, as_json, lambda: _print_outbox(lines, totals))
+    data = {
+        "lines": [line.model_dump() for line in lines],
+        "totals": totals,
+        "unlisted": without_line,
+    }
+
+    def human() -> None:
+        _print_outbox(lines, totals)
+        tell_unlisted(without_line)
+
+    print_result(data, as_json, human)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _unlisted(site: Site) -> list[str]:
+    """A ledger that cannot be read keeps nobody from seeing what left: ``site budget`` says what it has."""
+    from .verification import unlisted
+
+    try:
+        return unlisted(site)
+    except LedgerError:
+        return []
+
+
+def tell_unlisted(steps: list[str]) -> None:
+    """Warn of answers in the ledger that the list of what left does not have."""
+    if steps:
+        more = f" and {len(steps) - _SHOWN} more" if len(steps) > _SHOWN else ""
+        shown = ", ".join(steps[:_SHOWN]) + more
+        _line(
+            f"attention: the ledger knows answers that are not in the outbox: {shown}; "
+            "lines were taken out or moved, or a crash kept the answer from leaving"
+        )
 
 
 def _print_outbox(lines: list[Sent], totals: dict[str, dict[str, int]]) -> None:

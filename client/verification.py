@@ -9,6 +9,7 @@ from common.privacy.entries import Answered, Charge
 from common.protocol.messages import Contribute
 
 from .answers import Answers
+from .outbox import Outbox
 from .site import Site
 
 
@@ -49,3 +50,15 @@ def verify(site: Site) -> Verified:
             )
     unanswered = [f"{c.plan[:12]} {c.step}" for c in charges if (c.plan, c.step) not in left]
     return Verified(len(charges), len(left), len(kept), unanswered)
+
+
+def unlisted(site: Site) -> list[str]:
+    """Answers in the ledger of which the outbox has no line, as plan and step.
+
+    Lines were taken out or moved elsewhere; or a crash, or this very moment, lies between ledger and outbox,
+    and the answer has not left: which of them, nobody can tell from here, so it is no error.
+    Raises ConfigError, LedgerError or OutboxError.
+    """
+    answers = site.ledger.answers()
+    listed = {line.sha256 for line in Outbox(site.folder).lines()}
+    return [f"{line.plan[:12]} {line.step}" for line in answers if line.answer not in listed]

@@ -9,7 +9,15 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 _CELLS = 256  # of a numeric column whose bins are left open
 
@@ -21,6 +29,22 @@ ISO_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+Real = Annotated[float, Field(strict=True)]
+"""A number written as one: no text, no truth value."""
+
+Whole = Annotated[int, Field(strict=True)]
+"""An integer written as one."""
+
+
+def _can_be_asked_for(name: str) -> str:
+    if "=" in name:
+        raise ValueError(f"column {name}: a name with '=' could not be asked for as NAME=VALUE")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_can_be_asked_for)]
+"""Of a column."""
 
 
 class CategoryColumn(BaseModel):
@@ -34,14 +58,24 @@ class CategoryColumn(BaseModel):
     """
 
     model_config = _MODEL
-    name: str = Field(min_length=1)
+    name: Name
     kind: Literal["category"] = "category"
     categories: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
     ordered: bool = False
-    keep: int | None = Field(default=None, ge=1)
+    keep: Whole | None = Field(default=None, ge=1)
     missing: bool = False
     condition: bool = False
     description: str = ""
+
+    @field_validator("categories", mode="before")
+    @classmethod
+    def _of_one_kind(cls, values: Any) -> Any:
+        """Nothing is made of other values: 1 of true, or 1 of the text "1"."""
+        if isinstance(values, list | tuple):
+            texts = all(isinstance(value, str) for value in values)
+            if not texts and not all(type(value) is int for value in values):
+                raise ValueError("categories are all text or all integers")
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -83,13 +117,13 @@ class NumberColumn(BaseModel):
     """
 
     model_config = _MODEL
-    name: str = Field(min_length=1)
+    name: Name
     kind: Literal["number", "date"] = "number"
-    bounds: tuple[float, float]
-    decimals: int = Field(ge=0, le=9)
-    cuts: tuple[float, ...] = ()
-    bins: int | None = Field(default=None, ge=2, le=_CELLS)
-    atoms: tuple[float, ...] = ()
+    bounds: tuple[Real, Real]
+    decimals: Whole = Field(ge=0, le=9)
+    cuts: tuple[Real, ...] = ()
+    bins: Whole | None = Field(default=None, ge=2, le=_CELLS)
+    atoms: tuple[Real, ...] = ()
     scale: Literal["linear", "log"] = "linear"
     unit: str = ""
     missing: bool = False

@@ -34,6 +34,8 @@ _LIMITS = {KIT: 1 << 14, AUTHORITY: AUTHORITY_LIMIT, SCHEMA: SCHEMA_LIMIT}  # by
 _FILE_LIMIT = sum(_LIMITS.values()) + (1 << 12)
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a kit says nothing about the machine it was made on
 _PIN_BYTES = 16
+_HEADER, _LENGTHS, _END = 30, 26, 22  # bytes of a zip's parts, and where a header says how long it is
+_SIZES_FOLLOW = 8  # flag of a member whose sizes stand after it
 
 # what Python's zipfile lets through for files that somebody damaged or made up
 _NO_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError, struct.error)
@@ -150,6 +152,8 @@ def _members(raw: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = archive.infolist()
+            if _extra(raw, archive):
+                raise _unusable("it has bytes that belong to no member")
             if sorted(member.filename for member in members) != sorted(_LIMITS):
                 raise _unusable("its members are not " + ", ".join(_LIMITS))
             for member in members:
@@ -160,6 +164,19 @@ def _members(raw: bytes) -> dict[str, bytes]:
             return {member.filename: archive.read(member) for member in members}
     except _NO_ZIP as error:
         raise _unusable("it is damaged or cut off") from error
+
+
+def _extra(raw: bytes, archive: zipfile.ZipFile) -> bool:
+    """Whether there is anything before, between or after a zip's members and their list, or a comment."""
+    end = 0
+    for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
+        if member.header_offset != end:
+            return True
+        end += _HEADER + sum(struct.unpack_from("<HH", raw, end + _LENGTHS)) + member.compress_size
+        if member.flag_bits & _SIZES_FOLLOW:
+            end += 16 if raw[end : end + 4] == b"PK\7\x08" else 12
+    last = len(raw) - _END
+    return archive.start_dir != end or raw[last : last + 4] != b"PK\5\6" or archive.comment != b""
 
 
 def _unusable(why: str) -> KitError:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .columns import CategoryColumn, Column
+from .columns import CategoryColumn, Column, Real, Whole
 from .constraints import MOST_CONSTRAINTS, Constraint, check_constraints
 from .errors import SchemaError, SchemaVersionError, UnknownConditionError
 from .privacy.mechanism import Unit
@@ -217,7 +217,7 @@ class ImageSchema(ArraySchema):
     """
 
     kind: Literal["image"]
-    size: int = Field(ge=28, le=128, multiple_of=4)
+    size: Whole = Field(ge=28, le=128, multiple_of=4)
     channels: Literal[1, 3]
 
     @property
@@ -232,7 +232,7 @@ class Channel(BaseModel):
     model_config = _MODEL
     name: str = Field(min_length=1)
     unit: str
-    bounds: tuple[float, float]
+    bounds: tuple[Real, Real]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -248,8 +248,8 @@ class SignalSchema(ArraySchema):
     """Signals of one length. sampling_rate: in Hz; length: samples of each channel."""
 
     kind: Literal["signal"]
-    sampling_rate: float = Field(gt=0)
-    length: int = Field(ge=16, le=65536)
+    sampling_rate: Real = Field(gt=0)
+    length: Whole = Field(ge=16, le=65536)
     channels: tuple[Channel, ...] = Field(min_length=1, max_length=12)
 
     @model_validator(mode="after")

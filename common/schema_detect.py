@@ -40,17 +40,19 @@ def detect(frame: pd.DataFrame, name: str) -> TableSchema:
         raise DataError("the table has no rows", hint="a proposal needs at least one record")
     if len(frame.columns) < 2:
         raise DataError("a table needs at least two columns")
-    columns = [_column(str(label), frame[label]) for label in frame.columns]
-    if not any(isinstance(column, CategoryColumn) for column in columns):
-        raise DataError(
-            "no column looks like a category, so none can be a condition",
-            hint=f"a condition has at most {_MOST_CATEGORIES} different values",
-        )
-    _choose_condition(columns)
     try:
+        columns = [_column(str(label), frame[label]) for label in frame.columns]
+        if not any(isinstance(column, CategoryColumn) for column in columns):
+            raise DataError(
+                "no column looks like a category, so none can be a condition",
+                hint=f"a condition has at most {_MOST_CATEGORIES} different values",
+            )
+        _choose_condition(columns)
         return TableSchema(name=name, columns=tuple(columns))
     except ValidationError as error:
-        raise DataError(f"no schema fits this table: {first_problem(error)}") from error
+        raise DataError(
+            f"no schema fits this table: {first_problem(error)}", hint="rename or drop the column"
+        ) from error
 
 
 def _choose_condition(columns: list[CategoryColumn | NumberColumn]) -> None:

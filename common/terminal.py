@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -11,12 +13,29 @@ import click
 import typer
 from rich.console import Console
 
-from .errors import FedcganError, InterruptedRunError, StorageError, UsageError, exit_code_of
+from .errors import (
+    ConfigError,
+    FedcganError,
+    InterruptedRunError,
+    StorageError,
+    UsageError,
+    exit_code_of,
+)
+from .sampler import standard
 
 ENVELOPE_VERSION = 1
 
-output = Console()
-messages = Console(stderr=True)
+
+class _Terminal(Console):
+    """A console that leaves it to ``guarded`` what a broken pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """Not the end of the program, as it would be else."""
+        raise  # noqa: PLE0704 - what is being handled
+
+
+output = _Terminal()
+messages = _Terminal(stderr=True)
 
 
 def print_result(data: dict[str, Any], as_json: bool, human: Callable[[], None]) -> None:
@@ -45,10 +64,26 @@ def say(text: str) -> None:
 def guarded(app: typer.Typer) -> int:
     """Run a command line; every failure becomes a code, a hint and an exit code."""
     as_json = "--json" in sys.argv
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()  # closed: what is said there is lost, the rest goes on
+    if sys.stdout is None:
+        return _report(StorageError(standard.CLOSED, hint=standard.HINT), False)
+    try:
+        return _run(app, as_json)
+    except OSError as error:
+        return _unwritten(error, as_json)
+    except SystemExit as left:  # how typer leaves when a pipe breaks
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        return _unwritten(left.__context__, as_json)
+
+
+def _run(app: typer.Typer, as_json: bool) -> int:
     try:
         code = app(standalone_mode=False)
         if code == InterruptedRunError.exit_code:  # typer has swallowed a Ctrl-C
             raise KeyboardInterrupt
+        sys.stdout.flush()
     except FedcganError as error:
         return _report(error, as_json)
     except click.UsageError as error:
@@ -58,8 +93,11 @@ def guarded(app: typer.Typer) -> int:
             "stopped; what was finished is kept", hint="run again with --resume to go on from there"
         )
         return _report(stopped, as_json)
-    except OSError as error:
-        return _report(StorageError(f"{error.strerror}: {error.filename}"), as_json)
+    except OSError:
+        raise
+    except MemoryError:
+        short = ConfigError("this machine has too little memory for it", hint="ask for less, or free some")
+        return _report(short, as_json)
     except Exception as error:
         if not as_json:
             raise  # a fault of ours: for people its whole trace, to be reported
@@ -68,15 +106,36 @@ def guarded(app: typer.Typer) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _unwritten(error: OSError, as_json: bool) -> int:
+    """Whoever read our output may have seen enough, which is no failure; all else is one."""
+    if standard.nobody_reads():
+        standard.discard()
+        return 0
+    if standard.is_full():
+        standard.discard()
+        return _report(StorageError(f"{standard.FULL}: {error.strerror}", hint=standard.HINT), False)
+    about = f": {error.filename}" if error.filename else ""
+    return _report(StorageError(f"{error.strerror}{about}"), as_json)
+
+
 def _report(error: FedcganError, as_json: bool) -> int:
     if as_json:
-        _print_json({"status": "error", "error": _detail(error.told, error.message, error.hint)})
-    else:
-        messages.print(f"[bold red]error[/] [dim]{error.told}[/]", end="  ", highlight=False)
-        messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
-        if error.hint:
-            messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)
+        try:
+            _print_json({"status": "error", "error": _detail(error.told, error.message, error.hint)})
+        except OSError:  # what went wrong may be standard output itself
+            standard.discard()
+            as_json = False
+    if not as_json:
+        with contextlib.suppress(OSError):
+            _tell(error)
     return exit_code_of(error.told)
+
+
+def _tell(error: FedcganError) -> None:
+    messages.print(f"[bold red]error[/] [dim]{error.told}[/]", end="  ", highlight=False)
+    messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
+    if error.hint:
+        messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)
 
 
 def _detail(code: str, message: str, hint: str) -> dict[str, str]:
@@ -85,3 +144,4 @@ def _detail(code: str, message: str, hint: str) -> dict[str, str]:
 
 def _print_json(content: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"schema_version": ENVELOPE_VERSION, **content}, indent=2) + "\n")
+    sys.stdout.flush()

@@ -75,14 +75,18 @@ def sample(
 ) -> None:
     """Draw synthetic records from a released generator. Conditions are exact; ranges by rejection."""
     from common.errors.sampling import typed
+    from common.sampler.memory import not_enough
 
     wanted = _Wanted(n, where or [], balance, seed, interpolate)
     with typed():
         found = _generator(source)
-        if isinstance(found, _Arrays):
-            _sample_arrays(found, wanted, out, as_json)
-        else:
-            _sample_table(found, wanted, out, as_json)
+        try:
+            if isinstance(found, _Arrays):
+                _sample_arrays(found, wanted, out, as_json)
+            else:
+                _sample_table(found, wanted, out, as_json)
+        except MemoryError as error:
+            raise not_enough() from error
 
 
 def _generator(source: Path) -> _Tables | _Arrays:

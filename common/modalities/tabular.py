@@ -106,8 +106,7 @@ def _encode_column(series: pd.Series, column: CategoryColumn | NumberColumn) -> 
 
 def _category_codes(series: pd.Series, column: CategoryColumn) -> Codes:
     if isinstance(column.categories[0], int):
-        numbers = pd.to_numeric(series, errors="coerce")
-        return pd.Index(column.categories).get_indexer(pd.Index(numbers)).astype(np.int64)
+        return pd.Index(column.categories).get_indexer(pd.Index(_floats(series))).astype(np.int64)
     texts = pd.Index(series.astype("str"), dtype=object)
     return pd.Index(column.categories, dtype=object).get_indexer(texts).astype(np.int64)
 
@@ -127,13 +126,28 @@ def _number_codes(series: pd.Series, column: NumberColumn, absent: NDArray[np.bo
 def _numbers(series: pd.Series, column: NumberColumn) -> NDArray[np.float64]:
     """Numbers, or days of dates; NaN for what is neither: float64[records]."""
     if column.kind == "number":
-        return pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        return _floats(series)
     if not pd.api.types.is_datetime64_dtype(series):
         text = series.astype("str")
         series = pd.to_datetime(text.where(text.str.fullmatch(ISO_DATE)), format="%Y-%m-%d", errors="coerce")
     days = series.to_numpy("datetime64[us]")
     found = days.astype("datetime64[D]").astype(np.float64)  # floored, so that a time of day is seen
     return np.where(np.isnat(days) | (days != days.astype("datetime64[D]")), np.nan, found)
+
+
+def _floats(series: pd.Series) -> NDArray[np.float64]:
+    """Numbers; NaN for what is none, True and False among it, which pandas would make 1 and 0."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    if pd.api.types.is_bool_dtype(series.dtype) or series.dtype.kind in "mM":
+        return np.full(len(series), np.nan)
+    if series.dtype == object:
+        series = series.mask(series.map(type).isin([bool, np.bool_]))
+    try:
+        numbers = pd.to_numeric(series, errors="coerce")
+    except OverflowError:  # integers of hundreds of digits; as text they are infinite
+        numbers = pd.to_numeric(series.astype("str"), errors="coerce")
+    return numbers.to_numpy(np.float64, na_value=np.nan)
 
 
 def _row(flags: NDArray[np.bool_]) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .balance import strata
 from .columns import Category, Values
 from .conditions import read_wanted
+from .memory import check_fits
 from .possible import possible
 from .sampling import extrapolated
 from .table import Table
@@ -88,12 +89,14 @@ def sample_arrays(
 ) -> ArraySample:
     """``count`` records with the given label, else classes in the shares of the prior, or in equal ones.
 
-    Raises UnknownValueError, RequestError or ImpossibleError.
+    Raises UnknownValueError, RequestError (also if so many do not fit into memory) or ImpossibleError.
     """
     random = np.random.default_rng(seed)
     table = _labels(kind)
     grid = table.grid()
     asked = possible(table, read_wanted(where, table), grid)
+    if count > _BATCH:  # in parts, and joined; and the noise of all
+        check_fits(count, 2 * math.prod(kind.shape) * (1 if kind.whole else 4) + 4 * kind.latent)
     parts = []
     for inside, share in strata(table, balance, grid, asked, count, random):
         weights = np.where(inside, kind.prior, 0.0)

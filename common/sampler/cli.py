@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from . import standard
 from .arrays import sample_arrays
-from .errors import RequestError, SamplerError
+from .errors import FileError, RequestError, SamplerError
+from .memory import not_enough
 from .output import write_arrays, write_rows, write_table
 from .report import report, sentences
 from .sampling import sample
@@ -46,15 +48,23 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
+    if sys.stdout is None:
+        return _fail(FileError(standard.CLOSED, hint=standard.HINT), False)
     try:
         done = _run(options)
+        if options.json:
+            _print_json({"status": "ok", "data": done})
+        sys.stdout.flush()
     except SamplerError as error:
         return _fail(error, options.json)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stderr.close()
-        return 0
-    if options.json:
-        sys.stdout.write(json.dumps({"schema_version": 1, "status": "ok", "data": done}) + "\n")
+    except MemoryError:
+        return _fail(not_enough(), options.json)
+    except OSError as error:  # of standard output: those of files are typed
+        seen_enough = standard.nobody_reads()
+        standard.discard()
+        if seen_enough:
+            return 0
+        return _fail(FileError(f"{standard.FULL}: {error.strerror}", hint=standard.HINT), False)
     return 0
 
 
@@ -78,7 +88,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         done, said = report(arrays), sentences(arrays)
     if options.out is not None:
         said.insert(0, f"{done['records']} synthetic records in {options.out}, marked so")
-    for sentence in [] if options.json else said:
+    for sentence in [] if options.json or sys.stderr is None else said:
         sys.stderr.write(sentence + "\n")
     return {**done, "path": str(options.out), "where": options.where, "balance": options.balance}
 
@@ -86,11 +96,20 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 def _fail(error: SamplerError, as_json: bool) -> int:
     if as_json:
         content = {"code": error.code, "message": error.message, "hint": error.hint}
-        sys.stdout.write(json.dumps({"schema_version": 1, "status": "error", "error": content}) + "\n")
-    else:
+        try:
+            _print_json({"status": "error", "error": content})
+        except OSError:  # what went wrong may be standard output itself
+            standard.discard()
+            as_json = False
+    if not as_json and sys.stderr is not None:
         hint = f"\n{error.hint}" if error.hint else ""
         sys.stderr.write(f"{error.code}: {error.message}{hint}\n")
     return error.exit_code
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"schema_version": 1, **content}) + "\n")
+    sys.stdout.flush()
 
 
 def _count(text: str) -> int:

@@ -147,6 +147,7 @@ Column = Category | Number
 
 def days_of(text: str) -> int:
     """Days since 1970-01-01 of an ISO date. Raises ValueError."""
-    if len(text) != len("2024-12-31"):
-        raise ValueError("no date")
-    return (datetime.date.fromisoformat(text) - _EPOCH).days
+    day = datetime.date.fromisoformat(text)
+    if day.isoformat() != text:  # ISO has other forms, by weeks and without hyphens
+        raise ValueError("not as dates are written")
+    return (day - _EPOCH).days

@@ -6,6 +6,7 @@ Conditions of the generator become inputs of the network; of other columns, what
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
@@ -18,6 +19,7 @@ from .errors import ImpossibleError, RequestError, UnknownValueError
 from .table import Table
 
 _SHOWN = 20  # values in a hint
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +108,8 @@ def _number(column: Number, value: str) -> Wanted:
             f"{column.name}: {value!r:.40} is not understood",
             hint=f"{kind}: VALUE, LOW..HIGH, LOW.. or ..HIGH",
         ) from None
+    if steps[0] is not None and steps[1] is not None and steps[0] > steps[1]:
+        raise ImpossibleError(f"{column.name}: the range {value:.40} is empty", hint=f"{high}..{low}")
     smallest, largest = column.bounds
     first = smallest if steps[0] is None else math.ceil(steps[0])
     last = largest if steps[1] is None else math.floor(steps[1])
@@ -121,6 +125,8 @@ def _number(column: Number, value: str) -> Wanted:
 def _steps(column: Number, text: str) -> Decimal:
     if column.date:
         return Decimal(days_of(text))
+    if not _NUMBER.fullmatch(text):  # Decimal would take 1_0, and digits of other scripts
+        raise ValueError("not as numbers are written")
     found = Decimal(text)
     if not found.is_finite() or abs(found) > Decimal(2**60):
         raise ValueError("not a number that is used")

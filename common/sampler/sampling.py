@@ -16,12 +16,14 @@ from .conditions import Wanted, read_wanted
 from .constraints import completed
 from .drawing import draw_groups, values_of
 from .errors import ImpossibleError
+from .memory import check_fits
 from .possible import possible
 from .table import Network, Table
 
 _LEAST = 1 << 12  # records drawn before they are judged
 _SPARE = 1.1
 _APART = 2.0
+_KEPT = 2 * (8 + 1)  # bytes of a value: whole numbers and flags, in parts and joined
 _TOLD_FROM_NONE = 3.0  # standard deviations of a count's noise: below, a combination may not have occurred
 
 
@@ -84,10 +86,13 @@ def sample(
 
     balance: a condition whose values get equal shares; else conditions occur as the release counted them
     limits: after how many candidates it gives up, and how many are held at once
-    Raises UnknownValueError, RequestError, and ImpossibleError if no record can satisfy it, or too few did.
+    Raises UnknownValueError, RequestError (also if so many do not fit into memory), and ImpossibleError if no
+    record can satisfy it, or too few did.
     """
     random = np.random.default_rng(seed)
     wanted, grid = read_wanted(where, table), table.grid()
+    if count > limits.at_once:  # what is drawn at once takes more than it keeps, whatever is asked for
+        check_fits(count, _KEPT * len(table.columns))
     asked = possible(table, wanted, grid)
     judged = {name: one for name, one in wanted.items() if _judged(table, name)}
     parts, drawn, accepted = [], 0, 0

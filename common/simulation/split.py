@@ -114,7 +114,9 @@ def _column(frame: pd.DataFrame, sites: Sites) -> pd.Series:
 def _subjects(frame: pd.DataFrame, subject: str | None) -> Indices:
     """A number for each row's subject; the row itself where there is none."""
     if len(frame) == 0:
-        raise TooFewRecordsError("the table has no rows")
+        raise TooFewRecordsError(
+            "the table has no rows", hint="name a table with records: a header alone is none"
+        )
     if subject is None:
         return np.arange(len(frame))
     if subject not in frame.columns:

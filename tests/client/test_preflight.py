@@ -218,6 +218,15 @@ def test_records_that_do_not_fit_fail_with_their_own_code(template, site):
     assert verdicts(site, template.plan, bad)["schema"] == "ok"
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_no_records_at_all_are_too_few_with_a_plan_or_without(template, site, suffix):
+    empty, none = site / f"empty{suffix}", pd.read_parquet(site / "records.parquet").iloc[:0]
+    none.to_parquet(empty) if suffix == ".parquet" else none.to_csv(empty, index=False)
+    for plan in (template.plan, None):
+        seen = found(site, plan, empty)["counts"]
+        assert (seen.verdict, seen.code, bool(seen.hint)) == ("failed", "data-too-few", True)
+
+
 def test_another_schema_than_the_plans_fails(template, site):
     plan = altered(template, site, schema_hash="3" * 64)
     assert "not the plan's" in found(site, plan)["schema"].sentence

@@ -142,6 +142,17 @@ def test_the_outbox_is_filtered_and_added_up(site):
     assert "all: 3 times, 2.0 kB" in typed("outbox", site)
 
 
+@pytest.mark.parametrize("since", ["2026-13-45", "2026-02-30", "20260101", "2026-W01-1", ""])
+def test_a_day_that_there_is_not_is_refused(site, since):
+    assert data("outbox", site, "--since", since, code=2)["code"] == "config"
+
+
+def test_a_plan_that_neither_left_nor_was_proposed_is_unknown(site, proposed):
+    assert data("outbox", site, "--plan", "xyz", code=2)["code"] == "unknown-plan"
+    assert data("outbox", site, "--plan", "0123456789", code=2)["code"] == "unknown-plan"
+    assert data("outbox", site, "--plan", proposed.hash[:8].upper())["lines"] == []
+
+
 def test_a_pause_holds_until_it_is_ended_and_says_no_reason(site):
     standing.check(site)
     typed("pause", site, "--reason", "audit of Mrs Miller")

@@ -8,7 +8,7 @@ import pytest
 
 from client.answers import Answers
 from client.site import Site
-from client.verification import Verified, verify
+from client.verification import Verified, unlisted, verify
 from common.errors import LedgerError
 from common.plan import MEASURE_STEP
 from common.privacy.ledger import Cap, Ledger
@@ -75,6 +75,33 @@ def test_a_crash_before_an_answer_was_noted_is_no_older_copy(tmp_path, monkeypat
         federation.coordinator().run()
     found = verify(federation.vaults["site-east"].site)
     assert {found.charges, found.stored, len(found.unanswered)} == {len(federation.plan.steps)}
+
+
+def test_an_outbox_that_is_gone_or_cut_is_told_by_the_ledger(finished):
+    federation, _ = finished
+    folder = federation.site_folder("site-east")
+    outbox, steps = folder / "outbox.jsonl", len(federation.plan.steps)
+    whole = outbox.read_bytes()
+    assert unlisted(Site(folder)) == []
+    assert "attention" not in typed("site", "outbox", folder).stdout
+    first = next(line for line in whole.splitlines(keepends=True) if b'"contribution"' in line)
+    try:
+        for content, missing in ((None, steps), (b"", steps), (whole.replace(first, b""), 1)):
+            outbox.unlink() if content is None else outbox.write_bytes(content)
+            assert len(unlisted(Site(folder))) == missing
+            for command in (("outbox",), ("budget", "--verify")):
+                done = typed("site", command[0], folder, *command[1:], "--json")
+                assert len(json.loads(done.stdout)["data"]["unlisted"]) == missing
+                said = typed("site", command[0], folder, *command[1:]).stdout
+                assert "the ledger knows answers that are not in the outbox" in said
+    finally:
+        outbox.write_bytes(whole)
+        outbox.chmod(0o600)
+    (folder / "ledger.head").rename(folder / "ledger.head.away")
+    try:  # what left can be seen all the same
+        assert len(json.loads(typed("site", "outbox", folder, "--json").stdout)["data"]["lines"]) > steps
+    finally:
+        (folder / "ledger.head.away").rename(folder / "ledger.head")
 
 
 def test_the_command_says_what_it_checked(finished):

@@ -81,6 +81,41 @@ def test_a_cut_or_swollen_kit_is_refused(file, tmp_path):
         KitFile.read(tmp_path / "endless")
 
 
+def test_bytes_that_belong_to_no_member_are_refused(file):
+    raw = file.to_bytes()
+    second = raw.index(b"PK\3\4", 4)
+    directory = raw.index(b"PK\1\2")
+    moved = bytearray(raw[:directory] + b"x" + raw[directory:])
+    moved[-6:-2] = (directory + 1).to_bytes(4, "little")
+    for extra in (raw + b"x", raw + b"\0", b"x" + raw, raw[:second] + b"x" + raw[second:], bytes(moved)):
+        with pytest.raises(KitError, match=r"no member|damaged"):
+            KitFile.from_bytes(extra)
+    buffer = io.BytesIO(raw)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"read me"
+    with pytest.raises(KitError, match="no member"):
+        KitFile.from_bytes(buffer.getvalue())
+
+
+def test_a_kit_written_as_a_stream_has_sizes_after_its_members_and_is_read(file):
+    class Stream(io.RawIOBase):
+        def __init__(self):
+            self.written = b""
+
+        def writable(self):
+            return True
+
+        def write(self, part):
+            self.written += bytes(part)
+            return len(part)
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in contents(file).items():
+            archive.writestr(name, content)
+    assert KitFile.from_bytes(stream.written) == file
+
+
 @pytest.mark.parametrize(
     "name", ["readme.txt", "../ca.crt", "/etc/passwd", "ca.crt/", "KIT.JSON", "node.key"]
 )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config import Sites, Task
-from common.errors import ColumnError, ConfigError, DataError, StorageError
+from common.errors import ColumnError, ConfigError, DataError, StorageError, TooFewRecordsError
 from common.evaluation.task import check_task
 from common.modalities.tabular import encode
 from common.schema_detect import detect
@@ -126,6 +126,12 @@ def test_a_split_by_a_column_names_one_that_exists(split):
     sites = Sites(count=4, split=split, column="ward")
     with pytest.raises(ConfigError, match="no column 'ward'"):
         assign(toy.records(), "patient", sites, np.random.default_rng(0))
+
+
+def test_a_table_without_a_row_is_refused_with_a_hint():
+    with pytest.raises(TooFewRecordsError, match="no rows") as caught:
+        assign(toy.records().iloc[:0], "patient", Sites(count=4), np.random.default_rng(0))
+    assert caught.value.hint
 
 
 def test_a_column_that_does_not_give_the_promised_sites_is_refused():

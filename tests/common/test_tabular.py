@@ -1,5 +1,8 @@
 """Records to codes and back: nothing out of the schema gets in, nothing out of it comes out."""
 
+import json
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,13 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.columns import CategoryColumn, NumberColumn
-from common.errors import ColumnError, MissingValueError, SchemaError, ValueNotAllowedError
+from common.errors import ColumnError, DataError, MissingValueError, SchemaError, ValueNotAllowedError
 from common.modalities.described import described
 from common.modalities.layout import Layout
 from common.modalities.tabular import decode, encode
 from common.schema import Schema, TableSchema
+from common.schema_detect import detect
+from common.table_codes import read_codes
 from server import demo
-from tests import toy
+from tests import released, toy, toy_arrays
 
 
 def frame(**changes):
@@ -73,6 +78,10 @@ def test_the_demo_is_the_whole_experiment():
         ({"diagnosis": None}, MissingValueError, "diagnosis"),
         ({"grade": 4}, ValueNotAllowedError, "1, 2, 3"),
         ({"grade": "first"}, ValueNotAllowedError, "1, 2, 3"),
+        ({"grade": True}, ValueNotAllowedError, "row 1, column 'grade'"),
+        ({"age": True}, ValueNotAllowedError, "row 1, column 'age'"),
+        ({"age": pd.Timestamp(0)}, ValueNotAllowedError, "row 1, column 'age'"),
+        ({"age": int("9" * 400)}, ValueNotAllowedError, "row 1, column 'age'"),
         ({"name": "x"}, ColumnError, "not in the schema ['name']"),
     ],
 )
@@ -89,6 +98,41 @@ def test_the_first_bad_row_is_named_and_its_value_is_not():
         encode(table, toy.SCHEMA)
     assert "row 14, column 'cost'" in caught.value.message
     assert "70077" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", ["True", "FALSE", "true", "9" * 400])
+@pytest.mark.parametrize("column", ["age", "grade"])
+@pytest.mark.parametrize("how", ["all", "one"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_truth_values_and_endless_numbers_in_a_file_are_no_numbers(tmp_path, wrong, column, how, suffix):
+    """pandas makes 1 and 0 of True and False, of a whole column without a word."""
+    path = tmp_path / f"t{suffix}"
+    table = frame().astype({column: object})
+    table.loc[slice(None) if how == "all" else 13, column] = wrong
+    if suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        if how == "all" and not wrong.isdigit():
+            table[column] = wrong.lower() == "true"
+        table.astype({} if how == "all" else {column: str}).to_parquet(path)
+    with pytest.raises(ValueNotAllowedError, match=f"row {1 if how == 'all' else 14}, column '{column}'"):
+        read_codes(path, toy.SCHEMA)
+
+
+@pytest.mark.parametrize("values", [[True, None], [True, 2], [np.bool_(False), "3"]])
+@pytest.mark.parametrize("dtype", [object, "category"])
+def test_truth_values_among_others_are_no_numbers(values, dtype):
+    wrong = pd.Series([*values, *[3] * 38], dtype=object).astype(dtype)
+    schema = toy.SCHEMA.model_copy(
+        update={
+            "columns": tuple(
+                column.model_copy(update={"missing": True}) if column.name == "age" else column
+                for column in toy.SCHEMA.columns
+            )
+        }
+    )
+    with pytest.raises(ValueNotAllowedError, match="row 1, column 'age'"):
+        encode(frame(age=wrong), schema)
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "float64", "int32", "string"])
@@ -126,12 +170,45 @@ def test_a_schema_is_the_same_after_toml(tmp_path):
         {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 1, "cuts": [5], "atoms": [1, 1]},
         {"kind": "category", "name": "a", "categories": ["", "x"]},
         {"kind": "text", "name": "a"},
+        {"kind": "category", "name": "a", "categories": [True, False]},
+        {"kind": "category", "name": "a", "categories": [1.0, 2.0]},
+        {"kind": "category", "name": "a", "categories": ["1", 2]},
+        {"kind": "category", "name": "a=b", "categories": ["x", "y"]},
+        {"kind": "category", "name": "a", "categories": ["x", "y", "z"], "keep": "1"},
+        {"kind": "number", "name": "a", "bounds": ["0", "110"], "decimals": 0, "cuts": [5]},
+        {"kind": "number", "name": "a", "bounds": [False, True], "decimals": 2, "cuts": [0.5]},
+        {"kind": "number", "name": "a", "bounds": [0, 110], "decimals": 0, "cuts": ["5"]},
+        {"kind": "number", "name": "a", "bounds": [0, 9], "decimals": 0, "cuts": [5], "atoms": [True]},
+        {"kind": "number", "name": "a", "bounds": [0, 110], "decimals": "0", "cuts": [5]},
+        {"kind": "number", "name": "a=b", "bounds": [0, 110], "decimals": 0, "cuts": [5]},
+        {"kind": "date", "name": "a", "bounds": [0, 9], "cuts": [5]},
     ],
 )
 def test_schemas_that_contradict_themselves(bad, tmp_path):
     good = {"kind": "category", "name": "c", "categories": ["x", "y"], "condition": True}
+    content = {"name": "s", "columns": [bad, good]}
     with pytest.raises(ValidationError):
-        TableSchema.model_validate({"name": "s", "columns": [bad, good]})
+        TableSchema.model_validate(content)
+    with pytest.raises((SchemaError, ValueError)):  # of what JSON does not have, the latter
+        Schema.from_json(json.dumps(content, allow_nan=False).encode())
+
+
+@pytest.mark.parametrize("schema", [toy.SCHEMA, released.MIXED, toy_arrays.DIGITS, toy_arrays.WAVES])
+def test_a_schema_keeps_its_hash_however_it_is_written(schema):
+    """Integers where numbers are meant are numbers, in TOML, JSON and Python alike."""
+    again = [
+        Schema.from_json(schema.model_dump_json().encode()),
+        type(schema).model_validate(schema.model_dump(mode="json")),
+        type(schema).model_validate(schema.model_dump()),
+        type(schema).model_validate(tomllib.loads(schema.to_toml())),
+    ]
+    assert {one.hash for one in again} == {schema.hash}
+
+
+def test_a_column_that_no_schema_takes_is_named_when_one_is_proposed():
+    with pytest.raises(DataError, match="a=b") as caught:
+        detect(pd.DataFrame({"a=b": [1.5, 2.5, 3.5], "c": ["x", "y", "x"]}), "t")
+    assert caught.value.hint
 
 
 def test_a_schema_needs_a_condition_and_something_to_generate():
