@@ -86,7 +86,7 @@ class Outbox:
             bytes=len(raw),
             sha256=hashlib.sha256(raw).hexdigest(),
         )
-        with self._locked():
+        with self._locked(to_write=True):
             self._rotate()
             new = not self._current.exists()
             descriptor = os.open(self._current, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -108,7 +108,7 @@ class Outbox:
 
     def placed(self, after: Place = BEGINNING) -> Iterator[tuple[Place, Sent]]:
         """The lines after a place, each with the place where it ends. Raises OutboxError."""
-        with self._locked():  # the files are open before another process begins a new one
+        with self._locked(to_write=False):  # the files are open before another process begins a new one
             paths = self._files()[after.file :]
             files = [path.open("rb") for path in paths]
         try:
@@ -127,7 +127,7 @@ class Outbox:
 
     def at(self, ends: Iterable[Place]) -> list[Sent]:
         """The lines that end at these places. Raises OutboxError."""
-        with self._locked(), ExitStack() as stack:
+        with self._locked(to_write=False), ExitStack() as stack:
             paths, files, found = self._files(), dict[int, BinaryIO](), []
             for number, end in ends:
                 if number >= len(paths):
@@ -189,9 +189,14 @@ class Outbox:
         os.ftruncate(descriptor, start + whole)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with open(self.folder / ".outbox.lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def _locked(self, *, to_write: bool) -> Iterator[None]:
+        """For one writer alone, or for readers: they make no lock, the folder may be a copy to look at."""
+        lock = self.folder / ".outbox.lock"
+        if not to_write and not lock.exists():  # nobody ever wrote here
+            yield
+            return
+        with open(lock, "w" if to_write else "r") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if to_write else fcntl.LOCK_SH)
             yield
 
     @staticmethod

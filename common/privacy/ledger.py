@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from ..durable import sync_folder
 from ..errors import BudgetExceededError, ForeignLedgerError, LedgerError, MixedUnitsError, ReplayError
@@ -82,8 +82,8 @@ class Ledger:
         _write_durably(self.path, first)
 
     def lines(self) -> tuple[Entry, ...]:
-        """Everything that it holds, in order, verified. Raises LedgerError."""
-        with self._locked() as file:
+        """Everything that it holds, in order, verified; nothing is written. Raises LedgerError."""
+        with self._locked("rb") as file:
             return self._read(file).entries
 
     def entries(self) -> list[Charge]:
@@ -188,7 +188,7 @@ class Ledger:
         """Raise LedgerError unless the ledger goes at least as far as its head, by the same line.
 
         A head that is behind means a crash: the lines after it may not have reached the disk yet. They do
-        before anybody relies on them.
+        before anything is charged or answered on top of them; who only reads leaves all as it is.
         """
         count, last = self._read_head()
         known = len(chain.hashes)
@@ -196,7 +196,7 @@ class Ledger:
             raise self._damaged(f"it ends after line {known}, its {self._head.name} knows {count + 1}")
         if chain.hashes[count] != last:
             raise self._damaged(f"line {count + 1} is not the one that {self._head.name} knows")
-        if count < known - 1:
+        if count < known - 1 and file.writable():
             os.fsync(file.fileno())
             self._write_head(known - 1, chain.hashes[-1])
 
@@ -216,16 +216,17 @@ class Ledger:
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[BinaryIO]:
+    def _locked(self, mode: Literal["r+b", "rb"] = "r+b") -> Iterator[BinaryIO]:
+        """The file, for one process alone; ``rb`` for as many readers as there are, and no writer."""
         try:
-            file = open(self.path, "r+b")  # noqa: SIM115 - closed below
+            file = open(self.path, mode)  # noqa: SIM115 - closed below
         except FileNotFoundError as error:
             raise LedgerError(
                 f"there is no ledger at {self.path}",
                 hint="restore it from a backup; a site without its ledger must not contribute",
             ) from error
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_SH if mode == "rb" else fcntl.LOCK_EX)
             yield file
 
     def _read(self, file: BinaryIO) -> Chain:
@@ -243,7 +244,7 @@ class Ledger:
                 hint="bring back the ledger of these records; other records need a site folder of their own",
             )
         self._check_head(chain, file)
-        if len(whole) < len(raw):
+        if len(whole) < len(raw) and file.writable():
             # a crash while writing: the charge was not complete, so no update was made of it
             file.truncate(len(whole))
         self._known = chain

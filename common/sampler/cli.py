@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import standard
 from .arrays import sample_arrays
 from .errors import FileError, RequestError, SamplerError
 from .memory import not_enough
@@ -17,6 +16,7 @@ from .output import write_arrays, write_rows, write_table
 from .report import report, sentences
 from .sampling import sample
 from .session import TableFile, load
+from .standard import CLOSED, FULL, HINT, discard, nobody_reads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     if sys.stdout is None:
-        return _fail(FileError(standard.CLOSED, hint=standard.HINT), False)
+        return _fail(FileError(CLOSED, hint=HINT), False)
     try:
         done = _run(options)
         if options.json:
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(not_enough(), options.json)
     except OSError as error:  # of standard output: those of files are typed
-        seen_enough = standard.nobody_reads()
-        standard.discard()
+        seen_enough = nobody_reads()
+        discard()
         if seen_enough:
             return 0
-        return _fail(FileError(f"{standard.FULL}: {error.strerror}", hint=standard.HINT), False)
+        return _fail(FileError(f"{FULL}: {error.strerror}", hint=HINT), False)
     return 0
 
 
@@ -99,7 +99,7 @@ def _fail(error: SamplerError, as_json: bool) -> int:
         try:
             _print_json({"status": "error", "error": content})
         except OSError:  # what went wrong may be standard output itself
-            standard.discard()
+            discard()
             as_json = False
     if not as_json and sys.stderr is not None:
         hint = f"\n{error.hint}" if error.hint else ""

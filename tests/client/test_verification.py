@@ -1,7 +1,11 @@
 """``fedcgan site budget --verify``: an older copy of a ledger is told apart by what left the site."""
 
 import json
+import os
 import re
+import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,3 +145,42 @@ def test_a_contribution_made_while_we_look_is_no_older_copy(finished, monkeypatc
 
     monkeypatch.setattr(Answers, "every", meanwhile)
     assert verify(site).stored == len(plan.steps) + 1
+
+
+@contextmanager
+def looked_at(folder):
+    """A copy that nobody may write, seen by a user without root's rights."""
+    with tempfile.TemporaryDirectory() as root:
+        copy = Path(root) / folder.name
+        shutil.copytree(folder, copy)
+        everything = [copy, *copy.rglob("*")]
+        for path in everything:
+            path.chmod(0o500 if path.is_dir() else 0o400)
+        user = os.geteuid()
+        if user == 0:
+            for path in [Path(root), *everything]:
+                os.chown(path, 65534, -1)
+            os.seteuid(65534)
+        try:
+            with pytest.raises(PermissionError):
+                (copy / "new").touch()
+            yield copy
+        finally:
+            os.seteuid(user)
+            for path in everything:
+                path.chmod(0o700)
+
+
+@pytest.mark.parametrize("locked_before", [True, False])
+def test_evidence_can_be_read_where_nothing_can_be_written(finished, tmp_path, locked_before):
+    federation, _ = finished
+    folder = tmp_path / "site-east"
+    shutil.copytree(federation.site_folder("site-east"), folder)
+    if not locked_before:
+        (folder / ".outbox.lock").unlink()
+    with looked_at(folder) as copy:
+        budget = typed("site", "budget", copy, "--verify", "--json")
+        left = typed("site", "outbox", copy, "--json")
+    assert (budget.returncode, left.returncode) == (0, 0), budget.stdout + left.stdout
+    assert json.loads(budget.stdout)["data"]["verified"]["stored"] == len(federation.plan.steps)
+    assert json.loads(left.stdout)["data"]["unlisted"] == []

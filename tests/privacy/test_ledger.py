@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,32 @@ def test_a_line_cut_by_a_crash_is_no_charge(ledger):
     ledger.path.write_bytes(half)
     head_of(ledger).write_bytes(head)  # the head follows the line
     assert [e.step for e in ledger.entries()] == ["measure"]
-    assert ledger.path.read_bytes() == whole
+    assert ledger.path.read_bytes() == half  # who only reads repairs nothing
+    ledger.answered(b"answer", plan="p", step="measure")
+    assert ledger.path.read_bytes().startswith(whole)
+    assert [e.step for e in ledger.entries()] == ["measure"]
+
+
+def test_a_head_that_is_behind_is_brought_up_by_who_writes_next(ledger):
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
+    head, behind = head_of(ledger), head_of(ledger).read_bytes()
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", **TERMS)
+    head.write_bytes(behind)
+    assert [e.step for e in ledger.entries()] == ["measure", "next"]
+    assert head.read_bytes() == behind
+    ledger.charge(GaussianSum(noise_multiplier=9.0), plan="p", step="next", **TERMS)  # nothing to add
+    assert head.read_bytes() != behind
+
+
+def test_readers_wait_for_who_writes_and_not_for_each_other(ledger):
+    ledger.charge(SUM, plan="p", step="measure", **TERMS)
+    with ledger._locked("rb"):
+        assert len(ledger.entries()) == 1
+    with ThreadPoolExecutor(1) as pool:
+        with ledger._locked():
+            reading = pool.submit(ledger.entries)
+            assert not wait([reading], timeout=0.3).done
+        assert len(reading.result(timeout=30)) == 1
 
 
 def head_of(ledger):
