@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from typing import Any
 
 import click
 import typer
+import typer.main
 from rich.console import Console
+from typer.utils import get_params_from_function
 
 from .errors import FedcganError, InterruptedRunError, StorageError, UsageError, exit_code_of
 
@@ -46,13 +49,13 @@ def guarded(app: typer.Typer) -> int:
     """Run a command line; every failure becomes a code, a hint and an exit code."""
     as_json = "--json" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        code = _command(app)(standalone_mode=False, prog_name=app.info.name)
         if code == InterruptedRunError.exit_code:  # typer has swallowed a Ctrl-C
             raise KeyboardInterrupt
     except FedcganError as error:
         return _report(error, as_json)
     except click.UsageError as error:
-        return _report(UsageError(error.format_message(), hint="--help says what is possible"), as_json)
+        return _unusable(error.format_message(), as_json)
     except (KeyboardInterrupt, click.Abort):
         stopped = InterruptedRunError(
             "stopped; what was finished is kept", hint="run again with --resume to go on from there"
@@ -66,6 +69,28 @@ def guarded(app: typer.Typer) -> int:
         fault = FedcganError(f"{type(error).__name__}: {error}", hint="a fault of ours: please report it")
         return _report(fault, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _unusable(said: str, as_json: bool) -> int:
+    if not said:  # no command was given: the help is printed already
+        return UsageError.exit_code
+    return _report(UsageError(said, hint="--help says what is possible"), as_json)
+
+
+def _command(app: typer.Typer) -> click.Command:
+    """The command line of ``app``, its arguments with their help, which click from 8.5 on takes from them."""
+    command = typer.main.get_command(app)
+    pending = [command] if "--help" in sys.argv else []
+    while pending:
+        one = pending.pop()
+        pending += one.commands.values() if isinstance(one, click.Group) else []
+        bare = [p for p in one.params if isinstance(p, click.Argument) and not getattr(p, "help", None)]
+        if bare and one.callback is not None:
+            told = get_params_from_function(inspect.unwrap(one.callback))
+            for argument in bare:
+                # not an attribute of every click that we take
+                vars(argument)["help"] = getattr(told[argument.name or ""].default, "help", None)
+    return command
 
 
 def _report(error: FedcganError, as_json: bool) -> int:
