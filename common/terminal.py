@@ -11,14 +11,31 @@ from typing import Any
 import click
 import typer
 import typer.main
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from typer.utils import get_params_from_function
 
 from .errors import FedcganError, InterruptedRunError, StorageError, UsageError, exit_code_of
 
 ENVELOPE_VERSION = 1
 
-output = Console()
+_UNCUT = 10_000  # columns: a file and a program have as many as a line needs
+
+
+class _Output(Console):
+    """Standard output: as wide as the terminal, and whole where it is none. A piped table is never cut."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The terminal's, or room for the longest line."""
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(_UNCUT, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+output = _Output()
 messages = Console(stderr=True)
 
 
