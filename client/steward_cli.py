@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .site import Site
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder.")]
-Hash = Annotated[str, typer.Argument(help="A plan's hash, or its first 8 digits.")]
+Hash = Annotated[str, typer.Argument(metavar="HASH", help="A plan's hash, or its first 8 digits.")]
 Reason = Annotated[str, typer.Option(help="Why. For this site's own log, never sent.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope.")]
 

@@ -193,7 +193,9 @@ class Plan(BaseModel):
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:
-            raise ConfigError(f"this is not a plan: {first_problem(error)}") from error
+            raise ConfigError(
+                f"this is not a plan: {first_problem(error)}", hint="fedcgan plan new makes one, as JSON"
+            ) from error
 
     @property
     def rounds(self) -> int:

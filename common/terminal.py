@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import sys
@@ -11,7 +12,9 @@ from typing import Any
 
 import click
 import typer
-from rich.console import Console
+import typer.main
+from rich.console import Console, ConsoleDimensions
+from typer.utils import get_params_from_function
 
 from .errors import (
     ConfigError,
@@ -25,6 +28,8 @@ from .sampler import standard
 
 ENVELOPE_VERSION = 1
 
+_UNCUT = 10_000  # columns: a file and a program have as many as a line needs
+
 
 class _Terminal(Console):
     """A console that leaves it to ``guarded`` what a broken pipe means."""
@@ -34,7 +39,21 @@ class _Terminal(Console):
         raise  # noqa: PLE0704 - what is being handled
 
 
-output = _Terminal()
+class _Output(_Terminal):
+    """Standard output: as wide as the terminal, and whole where it is none. A piped table is never cut."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The terminal's, or room for the longest line."""
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(_UNCUT, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+output = _Output()
 messages = _Terminal(stderr=True)
 
 
@@ -80,14 +99,14 @@ def guarded(app: typer.Typer) -> int:
 
 def _run(app: typer.Typer, as_json: bool) -> int:
     try:
-        code = app(standalone_mode=False)
+        code = _command(app)(standalone_mode=False, prog_name=app.info.name)
         if code == InterruptedRunError.exit_code:  # typer has swallowed a Ctrl-C
             raise KeyboardInterrupt
         sys.stdout.flush()
     except FedcganError as error:
         return _report(error, as_json)
     except click.UsageError as error:
-        return _report(UsageError(error.format_message(), hint="--help says what is possible"), as_json)
+        return _unusable(error.format_message(), as_json)
     except (KeyboardInterrupt, click.Abort):
         stopped = InterruptedRunError(
             "stopped; what was finished is kept", hint="run again with --resume to go on from there"
@@ -116,6 +135,28 @@ def _unwritten(error: OSError, as_json: bool) -> int:
         return _report(StorageError(f"{standard.FULL}: {error.strerror}", hint=standard.HINT), False)
     about = f": {error.filename}" if error.filename else ""
     return _report(StorageError(f"{error.strerror}{about}"), as_json)
+
+
+def _unusable(said: str, as_json: bool) -> int:
+    if not said:  # no command was given: the help is printed already
+        return UsageError.exit_code
+    return _report(UsageError(said, hint="--help says what is possible"), as_json)
+
+
+def _command(app: typer.Typer) -> click.Command:
+    """The command line of ``app``, its arguments with their help, which click from 8.5 on takes from them."""
+    command = typer.main.get_command(app)
+    pending = [command] if "--help" in sys.argv else []
+    while pending:
+        one = pending.pop()
+        pending += one.commands.values() if isinstance(one, click.Group) else []
+        bare = [p for p in one.params if isinstance(p, click.Argument) and not getattr(p, "help", None)]
+        if bare and one.callback is not None:
+            told = get_params_from_function(inspect.unwrap(one.callback))
+            for argument in bare:
+                # not an attribute of every click that we take
+                vars(argument)["help"] = getattr(told[argument.name or ""].default, "help", None)
+    return command
 
 
 def _report(error: FedcganError, as_json: bool) -> int:

@@ -101,7 +101,9 @@ class Finished:
             found = Evaluation.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             why = first_problem(error) if isinstance(error, ValidationError) else error.strerror
-            raise StorageError(f"{path} cannot be read: {why}") from error
+            raise StorageError(
+                f"{path} cannot be read: {why}", hint="bring it back from a copy of the run"
+            ) from error
         if not (found.shareable or public_records):
             raise PrivateEvaluationError(
                 f"{path} has figures that were computed from records, which are not for release",

@@ -46,7 +46,9 @@ def run_plan(
     try:
         plan = Plan.from_json(path.read_bytes().strip())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", hint="fedcgan plan new makes a plan"
+        ) from error
     _begin(folder, make_run(folder, plan, Times(answer, approval, away)))
     _follow(RunFolder.find(folder, plan.hash), detach, as_json)
 

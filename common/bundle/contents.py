@@ -38,7 +38,7 @@ def opened(path: Path) -> Contents:
         if path.is_file():
             return ZipContents(path)
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+        raise StorageError(f"{path} cannot be read: {error.strerror}", hint="may you read it?") from error
     raise BundleError(
         f"there is no bundle at {path}", hint="fedcgan release RUN makes one; a folder, or a file .zip"
     )

@@ -1,5 +1,6 @@
 """What a data steward types, and that pause and withdrawal hold whoever asks."""
 
+import io
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from client.outbox import Outbox
 from client.own_site import site_in
 from client.proposals import Proposals
 from client.site import Site
+from common import terminal
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, PausedError, WithdrawnError
@@ -241,6 +243,21 @@ def test_the_steward_writes_nothing_that_others_can_read(site, proposed):
 def test_a_folder_without_a_site_is_left_alone(tmp_path, command):
     assert data(command, tmp_path / "nowhere", code=2)["code"] == "config"
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_piped_is_not_cut(site):
+    """All of it in one line, however many columns that takes: more than 80 here."""
+    noted = Outbox(site).note(b"x" * 2_000_000, kind="contribution", plan="ab" * 32, step="train-0001")
+    (line,) = [line for line in typed("outbox", site).splitlines() if noted.step in line]
+    for part in (noted.time, noted.kind, noted.plan[:12], "2,000,000", noted.sha256[:16]):
+        assert part in line
+    assert "…" not in line
+
+
+def test_a_terminal_gets_no_more_than_fits():
+    shown = type(terminal.output)(force_terminal=True, width=80, file=io.StringIO())
+    shown.print("word " * 40)
+    assert max(map(len, shown.file.getvalue().splitlines())) <= 80
 
 
 def test_lines_of_the_log_cannot_move_the_cursor(site):

@@ -1,4 +1,4 @@
-"""``fedcgan plan new``: a plan that was made stays what it is."""
+"""Plans on the command line: one that was made stays what it is, one that cannot be read has a hint."""
 
 import json
 
@@ -9,6 +9,7 @@ from tests import toy
 from tests.typed import typed
 
 from .conducted import RUN, admitted
+from .invitations import federation
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -28,3 +29,16 @@ def test_a_plan_is_not_written_over(tmp_path, monkeypatch, named):
     assert "--out" in error["hint"]
     assert path.read_bytes() == raw
     assert Plan.from_json(raw).hash in first.stdout
+
+
+def test_what_is_no_plan_has_a_hint(tmp_path):
+    (tmp_path / "none.json").write_text("{}")
+    made = federation(tmp_path / "federation")
+    for path, says in ((tmp_path / "none.json", "not a plan"), (tmp_path / "absent.json", "cannot be read")):
+        done = typed("run", path, "--federation", made.folder, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (done.returncode, error["code"]) == (2, "config")
+        assert says in error["message"]
+        assert "fedcgan plan new" in error["hint"]
+    done = typed("plan", "estimate", tmp_path / "absent.toml", "--json")
+    assert json.loads(done.stdout)["error"]["hint"]
