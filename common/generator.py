@@ -129,7 +129,7 @@ class ReleasedGenerator:
 
     @classmethod
     def build(cls, description: dict[str, Any], weights: bytes) -> ReleasedGenerator:
-        """From the content of the two files. Raises StorageError, ValueError and what damage can raise."""
+        """From the content of the two files. Raises ValueError and what damage can raise."""
         release_files.check_format(description, FORMAT)
         schema = of_kind(description.pop("schema"))
         if not isinstance(schema, TableSchema):

@@ -36,8 +36,8 @@ _DAMAGE = (
 )
 
 
-class _OtherFormatError(StorageError):
-    """A generator of another version: where it lies is not known here."""
+class _OtherFormatError(ValueError):
+    """A generator of another version; ``load`` knows where it lies."""
 
 
 def save(folder: Path, generator: nn.Module, description: dict[str, Any]) -> None:
@@ -67,7 +67,10 @@ def load(folder: Path, build: Callable[[dict[str, Any], bytes], _Release]) -> _R
             raise StorageError(f"{folder / WEIGHTS} is not the file that was released")
         return build(description, weights)
     except _OtherFormatError as error:
-        raise StorageError(f"{folder}: {error.message}", hint=error.hint) from error
+        raise StorageError(
+            f"the generator in {folder} is {error}",
+            hint="use the version of the program that made it, or its generator.onnx",
+        ) from error
     except FileNotFoundError as error:
         raise StorageError(
             f"there is no released generator in {folder}",
@@ -100,13 +103,10 @@ def load_sums(folder: Path, expected: str) -> bytes:
 
 
 def check_format(description: dict[str, Any], expected: str) -> None:
-    """Take the format out of a description. Raises StorageError on another one."""
+    """Take the format out of a description. Raises a ValueError on another one, which ``load`` names."""
     found = str(description.pop("format"))
     if found != expected:
-        raise _OtherFormatError(
-            f"a generator of another version, {found[:64]!r}; this one reads {expected!r}",
-            hint="use the version of the program that made it, or its generator.onnx",
-        )
+        raise _OtherFormatError(f"of another version, {found[:64]!r}; this one reads {expected!r}")
 
 
 def _read(path: Path, limit: int) -> bytes:
