@@ -24,8 +24,11 @@ from .onnx_graph import array_model, table_model
 
 __all__ = ["NAME", "TOLERANCE", "export_onnx"]
 
-TOLERANCE = 1e-5
-"""Largest difference from torch of a probability, or of a value between -1 and 1."""
+TOLERANCE = 1e-4
+"""Largest difference from torch of a probability, or of a value between -1 and 1.
+
+On some processors torch's own convolutions in float32 are 2e-5 away from those in float64.
+"""
 
 _COMPARED = 64  # inputs, more than one batch of any runtime's vector unit
 

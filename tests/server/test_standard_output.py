@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 
 from common import terminal
 from common.launch import APPLICATION, command
@@ -136,10 +138,13 @@ def test_memory_that_ends_while_drawing_is_a_typed_error(generator, tmp_path, mo
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_memory_that_ends_in_any_command_is_no_fault_of_ours(monkeypatch, capsys, as_json):
-    def command(**_):
+    app = typer.Typer()
+
+    @app.command()
+    def greedy(as_json: Annotated[bool, typer.Option("--json")] = False):
         raise MemoryError
 
     monkeypatch.setattr("sys.argv", ["fedcgan", *(["--json"] if as_json else [])])
-    assert terminal.guarded(command) == 2
+    assert terminal.guarded(app) == 2
     out, err = capsys.readouterr()
     assert "too little memory" in out + err
