@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from common.evidence.page import render
 from common.evidence.twin import to_json
@@ -26,6 +27,6 @@ def page(parts: Parts) -> Mapping[str, bytes]:
     """
     run = parts.run
     folder = run.release if run.simulated else run.release.parent
-    content = content_of(folder, private=False, override=parts.gate.override)
+    content = replace(content_of(folder, private=False, override=parts.gate.override), run=parts.report)
     twin = json.dumps(to_json(content), indent=1, ensure_ascii=False)
     return {"report.html": render(content).encode(), "report.evidence.json": twin.encode()}

@@ -79,6 +79,14 @@ def test_a_report_for_everybody_has_no_time_of_a_site_and_no_reason_of_one(out, 
     assert found.report(public_records=True) == whole  # negative control
 
 
+def test_no_file_of_a_bundle_tells_how_long_sites_took(whole):
+    costs = json.loads((whole / "report.evidence.json").read_text())["costs"]
+    assert costs["bytes"]  # negative control
+    assert {costs[name] for name in ("seconds", "wall_seconds", "encryption_share")} == {None}
+    assert "Wall clock" not in (whole / "report.html").read_text()
+    assert "wall_seconds" not in json.loads((whole / REPORT).read_text())
+
+
 def test_numbers_come_from_report_and_plan(release):
     texts = written(release)
     views = release.report["epsilon_views"]
