@@ -32,7 +32,7 @@ from common.fingerprint import fingerprint
 from common.join_reply import JoinReply, NodeKey
 from common.kit import KitFile, Name
 from common.plan import Party
-from common.toml_file import first_problem
+from common.toml_file import first_field, first_problem
 
 from .ownership import Owners
 from .site import Policy, found
@@ -198,8 +198,7 @@ def _policy(records: Path, epsilon_cap: float, delta: float, allow_identified: b
             delta=delta,
         )
     except ValidationError as error:
-        field = str((*error.errors()[0]["loc"], "")[0])
-        raise ConfigError(first_problem(error), hint=_HINTS.get(field, "")) from error
+        raise ConfigError(first_problem(error), hint=_HINTS.get(first_field(error), "")) from error
 
 
 @contextmanager

@@ -60,6 +60,11 @@ def first_problem(error: ValidationError) -> str:
     return f"{place}: {said}" if place else said
 
 
+def first_field(error: ValidationError) -> str:
+    """The field, or section, that the first finding is about; empty if it is about several."""
+    return str((*error.errors()[0]["loc"], "")[0])
+
+
 def first_hint(error: ValidationError) -> str:
     """What a person can do about the first finding, in the file it is about."""
     first = error.errors()[0]

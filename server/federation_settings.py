@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from common.address import Address, host_and_port, is_loopback
 from common.errors import ConfigError
 from common.kit import Name
-from common.toml_file import first_problem
+from common.toml_file import first_field, first_problem
 
 LINK_PORT = 18000
 """SuperLink's port on this machine if nothing else is said."""
@@ -69,7 +69,7 @@ class Settings(BaseModel):
                 {"name": name, "address": address, "link_port": link_port, "edge": edge}
             )
         except ValidationError as error:
-            field = str((*error.errors()[0]["loc"], "")[0])
+            field = first_field(error)
             hint = _HINTS.get(field, _HINTS["address"])
             if not field:  # what contradicts each other
                 hint = _together(address, edge)

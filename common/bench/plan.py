@@ -70,8 +70,6 @@ def new(
     """Make a plan for the members of a federation; its sites approve it by its hash."""
     from ..durable import check_free, write_whole
 
-    if out is not None:
-        check_free(out)
     plan = _planned(_folder(federation), config, sites)
     path = out or Path(f"{plan.run.rpartition('-')[0]}.plan.json")
     check_free(path)  # sites may have approved the plan that is there
