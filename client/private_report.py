@@ -108,7 +108,7 @@ def private_report(checked: Signable, scratch: Path) -> PrivateReport:
 
 def _synthetic(bundle: Bundle, schema: Schema, scratch: Path) -> pd.DataFrame | Arrays:
     """The records of a bundle; nobody's, so that they need no subject."""
-    nobodys = schema.model_copy(update={"subject": None})
+    nobodys = schema.nobodys
     if isinstance(nobodys, TableSchema):
         path = scratch / "records.csv"
         write_whole(path, lambda part: part.write_bytes(bundle.read(_CSV, _RECORDS_LIMIT)))

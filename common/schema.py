@@ -58,6 +58,11 @@ class Schema(BaseModel):
         raise NotImplementedError
 
     @property
+    def nobodys(self) -> Self:
+        """The same of generated records, which have no subject."""
+        return self.model_copy(update={"subject": None})
+
+    @property
     def unit(self) -> Unit:
         """Whom a plan for this schema protects: the subject if it names one, else the single record."""
         return "add/remove one subject" if self.subject else "add/remove one record"

@@ -111,6 +111,6 @@ def _evaluation(path: Path) -> Evaluation | None:
 def _synthetic(release: Path, schema: Schema) -> Any:
     """The records that were released; nobody's, so that they need no subject."""
     if isinstance(schema, ArraySchema):
-        return read_arrays(release / "synthetic.npz", schema.model_copy(update={"subject": None}))
+        return read_arrays(release / "synthetic.npz", schema.nobodys)
     assert isinstance(schema, TableSchema)
-    return read_table(release / "synthetic.csv", schema.model_copy(update={"subject": None}))
+    return read_table(release / "synthetic.csv", schema.nobodys)

@@ -47,7 +47,7 @@ def _arrays(run: Finished, schema: ArraySchema, folder: Path, facts: dict[str, A
     path = folder / "records.npz"
     shutil.copyfile(run.release / "synthetic.npz", path)
     shutil.copyfile(run.release / "gallery.png", folder / "gallery.png")
-    arrays = read_arrays(path, schema.model_copy(update={"subject": None}))  # nobody's
+    arrays = read_arrays(path, schema.nobodys)
     if isinstance(schema, ImageSchema):
         write_dicoms(arrays, schema, folder / "dicom", facts)
     if isinstance(schema, SignalSchema):

@@ -54,7 +54,7 @@ def plant(
 def randhie() -> tuple[Codes, TableSchema]:
     """Codes of the demo's 20,190 person-years, each a unit of its own: the split is of records, too."""
     frame, schema = import_module("server.demo").records()
-    schema = schema.model_copy(update={"subject": None})
+    schema = schema.nobodys
     return encode(frame[schema.names], schema), schema
 
 
