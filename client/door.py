@@ -4,7 +4,8 @@ Version 1. A caller says GREETING and then one request after the other: the leng
 big-endian) and the frame; the answer has the same form. An empty frame asks for the site's name. A caller
 that says anything else, or stops in the middle, is shut out; so is every user but the vault's and the
 courier's. One message is in memory at a time, and who asks for ever is slowed down: each message leaves
-lines in the site's log and outbox, which must not fill its disk.
+lines in the site's log and outbox, which must not fill its disk. All are answered by one thread, so that
+what a thread keeps from step to step (networks, a memory file) is kept.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from common.errors import OutboxError, StorageError
@@ -46,6 +49,7 @@ class Door:
         self._path = folder / SOCKET
         self._users = users
         self._one_message = threading.Lock()
+        self._asked: SimpleQueue[tuple[bytes, Future[bytes]]] = SimpleQueue()
         self._room = threading.Semaphore(_CALLERS)
         self._due = float("-inf")
 
@@ -60,6 +64,7 @@ class Door:
                 os.umask(before)
             listener.listen(_CALLERS)
             self._vault.site.log.info("the vault is open at %s", self._path)
+            threading.Thread(target=self._handle, daemon=True).start()
             while True:
                 self._room.acquire()
                 caller, _ = listener.accept()
@@ -96,11 +101,21 @@ class Door:
             if length > LARGEST:
                 self._vault.site.log.warning("a message of %d bytes was turned away at the door", length)
                 return False
-            reply = self._reply(_read(caller, length))
+            answer: Future[bytes] = Future()
+            self._asked.put((_read(caller, length), answer))
+            reply = answer.result()
             caller.settimeout(_PATIENCE)  # of the whole answer, in sendall
             caller.sendall(_LENGTH.pack(len(reply)))
             caller.sendall(reply)
         return True
+
+    def _handle(self) -> None:
+        while True:
+            raw, answer = self._asked.get()
+            try:
+                answer.set_result(self._reply(raw))
+            except BaseException as error:
+                answer.set_exception(error)
 
     def _reply(self, raw: bytes) -> bytes:
         try:

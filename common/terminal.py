@@ -14,6 +14,7 @@ import click
 import typer
 import typer.main
 from rich.console import Console, ConsoleDimensions
+from rich.markup import escape
 from typer.utils import get_params_from_function
 
 from .errors import (
@@ -173,7 +174,7 @@ def _report(error: FedcganError, as_json: bool) -> int:
 
 
 def _tell(error: FedcganError) -> None:
-    messages.print(f"[bold red]error[/] [dim]{error.told}[/]", end="  ", highlight=False)
+    messages.print(f"[bold red]error[/] [dim]{escape(error.told)}[/]", end="  ", highlight=False)
     messages.print(error.message, markup=False, highlight=False, soft_wrap=True)
     if error.hint:
         messages.print("hint   " + error.hint, markup=False, highlight=False, soft_wrap=True)

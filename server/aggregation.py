@@ -74,7 +74,7 @@ class SecureSum:
                 # not opened by anybody honest, or not by enough: the step may have another sum
                 if refusal.refusal_code == ForeignTagError.code and refusal.about:
                     excluded[refusal.about] = refusal
-                    self._asking.note(step, refusal.about, refusal.refusal_code)
+                    self._asking.note(step, refusal.about, refusal.refusal_code, refused=True)
                 elif refusal.refusal_code == OwnMissingError.code and not missed:
                     missed = True
                 else:

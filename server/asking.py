@@ -19,11 +19,15 @@ Send = Callable[[Mapping[str, bytes]], dict[str, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A site that did not do its part in a step: for people to read, and for the report."""
+    """A site that did not do its part in a step: for people to read, and for the report.
+
+    refused: whether ``code`` is the site's own word; else it is what the coordinator found
+    """
 
     step: str
     site: str
     code: str
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,16 @@ class Asking:
                 replies.good[site] = self._verified(site, answers[site], step, reply_kind)
             except FedcganError as error:
                 replies.bad[site] = error
-                self.note(step, site, error.told)
+                self.note(step, site, error.told, refused=isinstance(error, RefusedError))
         return replies
 
     def _signed(self, step: str, message: Message) -> bytes:
         name, body = self.plan.federation.coordinator.name, message.to_bytes()
         return frames.sign(self.identity, message.kind, self.plan.hash, step, name, body).to_bytes()
 
-    def note(self, step: str, site: str, code: str) -> None:
-        """Write down what a site did not do."""
-        one = Trouble(step, site, code)
+    def note(self, step: str, site: str, code: str, refused: bool = False) -> None:
+        """Write down what a site did not do. refused: as in ``Trouble``"""
+        one = Trouble(step, site, code, refused)
         self.trouble.append(one)
         if one not in self._told:  # a site that is away while others approve is asked every few seconds
             self._told.add(one)

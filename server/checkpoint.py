@@ -41,7 +41,7 @@ _PUBLIC = (
 )
 _ARRAYS = ("counts", "moments", "parameters", "average", "evaluation")
 _OPTIMISER = ("first", "second")
-_VERSION = 3  # of the file; a change of its fields or of what they mean needs another
+_VERSION = 4  # of the file; a change of its fields or of what they mean needs another
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 

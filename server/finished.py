@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from common.plan import Plan
 from common.schema import Schema
 from common.toml_file import first_problem
 
+from .asking import Trouble
 from .run_folder import RunFolder
 from .run_folder import simulated as run_folder
 
@@ -54,8 +55,7 @@ _OF_RUN = frozenset(
     }
 )
 """Keys of a report that come from the plan, or released material. How long sites took is for theirs."""
-
-_OURS = ("crypto-", "protocol-")  # what the coordinator itself found wrong with an answer
+_TROUBLE = {one.name for one in fields(Trouble)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,9 @@ class Finished:
         path = self.release / REPORT
         try:
             content = json.loads(path.read_bytes())
-            if content["plan"] != self.plan.hash or not all("code" in one for one in content["trouble"]):
+            if content["plan"] != self.plan.hash or not all(
+                set(one) == _TROUBLE for one in content["trouble"]
+            ):
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
@@ -86,7 +88,7 @@ class Finished:
             ) from error
         if public_records:
             return dict(content)
-        trouble = [{**one, "code": _told_to_all(one["code"])} for one in content["trouble"]]
+        trouble = [_told_to_all(**one) for one in content["trouble"]]
         return {key: value for key, value in content.items() if key in _OF_RUN} | {"trouble": trouble}
 
     def evaluation(self, public_records: bool) -> Evaluation | None:
@@ -155,9 +157,9 @@ def _simulated(out: Path) -> Finished:
     )
 
 
-def _told_to_all(code: str) -> str:
+def _told_to_all(step: str, site: str, code: str, refused: bool) -> dict[str, str]:
     """Why a site refused is for its federation: it may say something of its budget or its records."""
-    return code if code == "no-answer" or code.startswith(_OURS) else "refused"
+    return {"step": step, "site": site, "code": "refused" if refused else code}
 
 
 def _own(load: Callable[[], Identity], plan: Plan) -> Identity:

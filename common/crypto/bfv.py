@@ -72,12 +72,22 @@ def _context() -> Any:
 _local = threading.local()
 
 
+class _MemoryFile:
+    """Closed when its thread ends."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("fedcgan")
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 @contextmanager
 def _stream_file() -> Iterator[tuple[int, str]]:
     if hasattr(os, "memfd_create"):
-        if not hasattr(_local, "descriptor"):
-            _local.descriptor = os.memfd_create("fedcgan")
-        yield _local.descriptor, f"/proc/self/fd/{_local.descriptor}"
+        if not hasattr(_local, "file"):
+            _local.file = _MemoryFile()
+        yield _local.file.descriptor, f"/proc/self/fd/{_local.file.descriptor}"
     else:  # no memory files outside Linux: a private temporary file, removed at once
         with tempfile.NamedTemporaryFile() as file:
             yield file.fileno(), file.name

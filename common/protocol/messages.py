@@ -206,7 +206,7 @@ class Refused(Message):
 
     kind = "refused"
     limit = 4096
-    code: str
+    code: str = Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")
     message: str
     hint: str
     about: str = ""

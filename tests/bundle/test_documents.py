@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from dataclasses import asdict
 
 import jinja2
 import pytest
@@ -62,6 +63,7 @@ def test_the_statement_has_nists_subjects(release):
 
 def test_a_report_for_everybody_has_no_time_of_a_site_and_no_reason_of_one(out, run, tmp_path):
     """How long sites took follows their numbers of records; why one refused may tell of its budget."""
+    from server.asking import Trouble
     from server.finished import finished
 
     shutil.copytree(out, tmp_path / "out")
@@ -69,13 +71,14 @@ def test_a_report_for_everybody_has_no_time_of_a_site_and_no_reason_of_one(out, 
     told = {"seconds", "wall_seconds", "encryption_seconds", "encryption_share"}
     found = finished(tmp_path / "out")
     whole = json.loads((found.release / REPORT).read_text())
-    reasons = ("privacy-budget", "no-answer", "crypto-not-a-sum")
-    whole["trouble"] = [{"step": "measure", "site": "a", "code": code} for code in reasons]
+    reasons = {"no-answer": False, "crypto-not-a-sum": False, "privacy-budget": True, "protocol-replay": True}
+    whole["trouble"] = [asdict(Trouble("measure", "a", *reason)) for reason in reasons.items()]
     assert told <= set(whole)
     (found.release / REPORT).write_text(json.dumps(whole))
     report = found.report(public_records=False)
     assert not told & set(report)
-    assert [one["code"] for one in report["trouble"]] == ["refused", "no-answer", "crypto-not-a-sum"]
+    codes = ["no-answer", "crypto-not-a-sum", "refused", "refused"]
+    assert report["trouble"] == [{"step": "measure", "site": "a", "code": code} for code in codes]
     assert found.report(public_records=True) == whole  # negative control
 
 

@@ -463,3 +463,20 @@ def test_a_withdrawal_in_the_middle_of_a_step_lets_nothing_out_and_leaves_no_key
     assert sent(folder)[before:] == ["refused"]
     assert not list(folder.glob("runs/*/*.key*"))
     assert read(template, Vault(folder).handle(request)).code == "site-withdrawn"
+
+
+def test_all_messages_are_answered_by_one_thread(template, site):
+    threads = set()
+
+    class Watched(Vault):
+        def handle(self, raw: bytes) -> bytes:
+            threads.add(threading.get_ident())
+            return super().handle(raw)
+
+    path = opened(site, kind=Watched)
+    callers = [threading.Thread(target=ask, args=(path, enrolment(template))) for _ in range(5)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert len(threads) == 1

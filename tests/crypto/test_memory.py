@@ -1,6 +1,7 @@
 """Memory stays flat over hundreds of sums: whatever the library under us keeps would show."""
 
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,3 +76,22 @@ def test_memory_is_flat_over_hundreds_of_sums():
 def test_a_leak_of_one_ciphertext_a_sum_is_seen():
     """Negative control."""
     assert in_a_fresh_process(CONTROL, True) > ALLOWED
+
+
+def test_a_thread_that_ends_leaves_no_open_file():
+    def used() -> None:
+        bfv.sample_key_pair()
+        held.append(open_files())
+
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    held: list[int] = []
+    bfv.sample_key_pair()
+    before = open_files()
+    for _ in range(3):
+        thread = threading.Thread(target=used)
+        thread.start()
+        thread.join()
+    assert held == [before + 1] * 3  # negative control: it had one
+    assert open_files() == before

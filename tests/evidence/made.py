@@ -52,7 +52,7 @@ def report(plan):
         upload_ratio_float32=2.302,
         attempts={"measure": 2},
     )
-    trouble = [{"step": "measure", "site": plan.federation.names[0], "code": "no-answer"}]
+    trouble = [{"step": "measure", "site": plan.federation.names[0], "code": "no-answer", "refused": False}]
     return {**build(plan, {}, costs), "trouble": trouble}
 
 

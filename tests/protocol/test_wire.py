@@ -125,3 +125,12 @@ def test_flower_records_carry_bytes_and_nothing_else():
     for wrong in (RecordDict(), foreign):
         with pytest.raises(MalformedMessageError):
             records.from_record(wrong)
+
+
+@pytest.mark.parametrize("code", ["", "[/foo]", "[red]x", "Upper", "a b", "a\n", "x" * 65])
+def test_a_refusal_whose_code_is_no_code_is_malformed(code):
+    """It stands in terminals, logs and reports."""
+    said = {"code": code, "message": "m", "hint": "h", "about": ""}
+    with pytest.raises(MalformedMessageError):
+        messages.Refused.from_bytes(msgpack.packb(said))
+    messages.Refused.from_bytes(msgpack.packb(said | {"code": "privacy-budget"}))  # negative control

@@ -25,13 +25,14 @@ def test_it_is_read_as_it_was_kept(tmp_path):
 
 def test_one_of_another_version_is_refused(tmp_path, monkeypatch):
     kept(tmp_path)
-    monkeypatch.setattr(checkpoint, "_VERSION", 4)
-    with pytest.raises(StorageError, match="is of version 3, this program reads 4"):
+    version = checkpoint._VERSION
+    monkeypatch.setattr(checkpoint, "_VERSION", version + 1)
+    with pytest.raises(StorageError, match=f"is of version {version}, this program reads {version + 1}"):
         Checkpoint.load_or_new(tmp_path, "plan")
     kept_now = Checkpoint.load_or_new(tmp_path / "new", "plan")
     kept_now.save()
     assert Checkpoint.load_or_new(tmp_path / "new", "plan").plan == "plan"
-    monkeypatch.setattr(checkpoint, "_VERSION", 3)
+    monkeypatch.setattr(checkpoint, "_VERSION", version)
     assert Checkpoint.load_or_new(tmp_path, "plan").attempts == {"count": 2}
 
 
