@@ -38,7 +38,7 @@ class SecureSum:
     restarted coordinator goes on with the same sum, whoever is gone by then: a site opens one of a step.
 
     attested: every site's word for the joint key, which each site wants to see before it contributes;
-    garbage: key-holders whose partial decryptions were wrong
+    garbage: key-holders whose partial decryptions were wrong; contribution_bytes: of the last sum's frames
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SecureSum:
         pending = self._pending
         assert pending is not None
         opened = Opening(self._asking, pending, packing, self.garbage).run()
-        self._pending = None
+        self._pending, self.contribution_bytes = None, pending.carried
         return opened, pending.summands
 
     def add(
@@ -123,7 +123,8 @@ class SecureSum:
                 total = bfv.add(ciphertexts())
         finally:
             self._require(step, replies)
-        self._decide(PendingSum(step, list(seals), list(seals.values()), list(tags.values()), total))
+        carried = sum(replies.good[site].length for site in seals)
+        self._decide(PendingSum(step, list(seals), list(seals.values()), list(tags.values()), total, carried))
 
     def _tell(self, step: str, summands: list[str], seconds: float) -> None:
         up, down = self._asking.carried("up"), self._asking.carried("down")
@@ -144,7 +145,6 @@ class SecureSum:
         request = Contribute(state=state, attested=self.attested)
         replies = self._asking(step, dict.fromkeys(sites, request), Contribution.kind)
         replies.bad.update(excluded)
-        self.contribution_bytes += sum(frame.length for frame in replies.good.values())
         self.add(step, replies, Contribution, packing)
 
     def _decide(self, pending: PendingSum | None) -> None:

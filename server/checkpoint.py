@@ -134,6 +134,7 @@ class Checkpoint:
                 "summands": decided.summands,
                 "seals": [seal.hex() for seal in decided.seals],
                 "tags": [tag.hex() for tag in decided.tags],
+                "carried": decided.carried,
             }
         metadata = {"fedcgan": json.dumps(public)}
         tensors = arrays or {"empty": np.zeros(1)}
@@ -150,4 +151,5 @@ def _pending(public: dict[str, Any], tensor: Callable[[str], Any]) -> PendingSum
         seals=[bytes.fromhex(seal) for seal in public["seals"]],
         tags=[bytes.fromhex(tag) for tag in public["tags"]],
         ciphertext=tensor("sum"),
+        carried=public["carried"],
     )

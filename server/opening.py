@@ -35,7 +35,8 @@ FINAL = (ReplayError.code, AlreadyOpenedError.code)
 class PendingSum:
     """A sum that was decided and is not opened yet.
 
-    ciphertext: uint64[chunks, 2, 2, N]; seals, tags: of the summands, in their order
+    ciphertext: uint64[chunks, 2, 2, N]; seals, tags: of the summands, in their order; carried: bytes of their
+    frames
     """
 
     step: str
@@ -43,6 +44,7 @@ class PendingSum:
     seals: list[bytes]
     tags: list[bytes]
     ciphertext: Residues
+    carried: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,6 @@ class Coordinator:
         integers, contributors = self._attempt(step, state, travels.packing)
         self._checkpoint.pending = None  # gone from the file with the step's own save
         self._checkpoint.contribution_bytes += self._sum.contribution_bytes
-        self._sum.contribution_bytes = 0
         self._checkpoint.values_sent += travels.packing.count * contributors
         return travels.sum_to_values(integers, contributors), contributors
 

@@ -139,7 +139,7 @@ def watched(run, folder, monkeypatch) -> Watched:
 def victim(federation, step) -> str:
     """A key-holder that the step asks first to open."""
     roster = federation.plan.federation
-    pending = PendingSum(step, roster.names, [], [], np.zeros(0, np.uint64))
+    pending = PendingSum(step, roster.names, [], [], np.zeros(0, np.uint64), 0)
     first = Opening(federation.asking(), pending, Packing(field_bits=14, sites=4, count=1), [])._order()[0]
     return roster.holders[first - 1]
 
@@ -206,12 +206,15 @@ def test_contributors_that_come_back_finish_the_same_step(enrolled, tmp_path, mo
 def test_a_decided_sum_is_opened_without_its_summands_ever_coming_back(enrolled, tmp_path, monkeypatch):
     """The coordinator dies after the contributions came; one contributor is gone for good."""
     federation = watched(enrolled, tmp_path / "run", monkeypatch)
-    honest = federation.send
+    honest, carried = federation.send, 0
 
     def dies_at_opening(asked):
+        nonlocal carried
         if Open.kind in {frames.read(raw, 1 << 30).header.kind for raw in asked.values()}:
             raise ProcessKilledError
-        return honest(asked)
+        answers = honest(asked)
+        carried = sum(map(len, answers.values()))
+        return answers
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(federation, "send", dies_at_opening)
@@ -219,6 +222,10 @@ def test_a_decided_sum_is_opened_without_its_summands_ever_coming_back(enrolled,
             federation.coordinator()._measure()
     gone = federation.plan.federation.names[3]
     monkeypatch.setattr(federation, "send", lambda a: honest({s: raw for s, raw in a.items() if s != gone}))
+    restarted = federation.coordinator()
+    before = restarted._checkpoint.contribution_bytes
+    restarted._measure()
+    assert restarted._checkpoint.contribution_bytes == before + carried  # what came before it died
     federation.coordinator().run()
     assert federation.sums[0] == (MEASURE_STEP, federation.plan.federation.names)
 
