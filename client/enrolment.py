@@ -28,6 +28,7 @@ from common.plan import PROOF_STEP, Plan
 from common.protocol import frames
 from common.protocol.messages import (
     ATTESTED,
+    SMALL_FRAME,
     Enrolled,
     KeyCommit,
     KeyCommitted,
@@ -38,8 +39,6 @@ from common.protocol.messages import (
 )
 
 from .protection import encrypt_known
-
-_RELAY_LIMIT = 4096
 
 
 def _transcript(enrolled: list[bytes], committed: list[bytes]) -> bytes:
@@ -215,7 +214,7 @@ class Keys:
         bodies, plan = {}, self.plan.hash  # of the whole roster: not once for each site of it
         identities = {site.name: site.identity for site in self.plan.federation.sites}
         for one in raw:
-            frame = frames.read(one, _RELAY_LIMIT)
+            frame = frames.read(one, SMALL_FRAME)
             sender = frame.header.sender
             identity = identities.get(sender)
             if identity is None or frame.header.kind != kind:

@@ -22,14 +22,20 @@ from common.errors import (
 )
 from common.plan import MOST_ATTEMPTS, PROOF_STEP, Plan, attempt, attempted
 from common.protocol import frames
-from common.protocol.messages import Contribute, Contribution, KeyConfirm, KeyConfirmed, Open, Opened
+from common.protocol.messages import (
+    SMALL_FRAME,
+    Contribute,
+    Contribution,
+    KeyConfirm,
+    KeyConfirmed,
+    Open,
+    Opened,
+)
 from common.schema import Schema
 
 from . import contribution
 from .answers import Answers
 from .enrolment import Keys
-
-_SEAL_LIMIT = 4096
 
 
 def opened(request: Open, step: str, plan: Plan, keys: Keys, site: str) -> Opened:
@@ -77,7 +83,7 @@ def _check_summands(seals: list[bytes], step: str, plan: Plan, answers: Answers)
     senders: list[str] = []
     plan_hash = plan.hash  # of the whole roster: not once for each site of it
     for raw in seals:
-        seal = frames.read(raw, _SEAL_LIMIT)
+        seal = frames.read(raw, SMALL_FRAME)
         header = seal.header
         identity = plan.federation.identity_of(header.sender)
         if identity is None or (header.kind, header.step) != (kind, step):

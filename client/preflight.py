@@ -220,7 +220,7 @@ class Preflight:
         return machine_checks.memory(self.plan, self.schema)
 
     def _device(self) -> Finding:
-        return machine_checks.device(getattr(self.site.policy, "device", "auto"))
+        return machine_checks.device(self.site.policy.device)
 
     def _courier(self) -> Finding:
         return machine_checks.courier(self._folder, self._joined)

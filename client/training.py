@@ -40,7 +40,7 @@ def train_locally(
     train: Local,
     device: Device | None = None,
 ) -> PrivateUpdate:
-    """A site's update of generator and discriminator in one round: float64[parameters].
+    """A site's update of generator and discriminator in one round: noisy integers, int64[parameters].
 
     device: where D sees records, a GPU if there is one, unless given; the generator's steps, which see none,
     are of the CPU

@@ -11,6 +11,7 @@ from common.errors import CryptoError, MalformedMessageError
 from common.plan import ENROL_STEP, KEYS_STEP, PROOF_STEP, Plan
 from common.protocol.frames import read
 from common.protocol.messages import (
+    SMALL_FRAME,
     Enrol,
     Enrolled,
     KeyCommit,
@@ -26,8 +27,7 @@ from common.schema import Schema
 from .aggregation import SecureSum
 from .asking import Asking, Replies
 
-_ATTESTED_LIMIT = 4096
-_TOGETHER = 32  # sites whose boxes, megabytes for each, are on their way at once
+_TOGETHER = 32  # sites that are sent all pieces, megabytes for each, at once
 
 
 def enrol(asking: Asking, schema: Schema) -> list[bytes]:
@@ -73,7 +73,7 @@ def make_keys(asking: Asking, secure_sum: SecureSum, enrolled: list[bytes]) -> l
 
 def _prove(plan: Plan, secure_sum: SecureSum, confirmed: Replies) -> list[bytes]:
     attested = [KeyConfirmed.from_bytes(frame.body).attested for frame in confirmed.good.values()]
-    if len({read(raw, _ATTESTED_LIMIT).body for raw in attested}) != 1:
+    if len({read(raw, SMALL_FRAME).body for raw in attested}) != 1:
         raise CryptoError("the sites computed different joint keys", hint="start a new run")
     packing = proof_packing(len(plan.federation.sites))
     secure_sum.add(PROOF_STEP, confirmed, KeyConfirmed, packing)

@@ -30,8 +30,6 @@ Watched = Annotated[
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
 
-_LOOK = 0.5  # seconds between two looks at a run
-
 
 def run_plan(
     path: Path, federation: Path, detach: bool, as_json: bool, answer: float, approval: float, away: float

@@ -23,7 +23,6 @@ from . import audit_gradients, audit_local, audit_sums
 from .audit_settings import DELTA, Finding
 
 CONFIDENCE = 0.95
-TRIALS = 20_000
 """Of each sum; costlier attacks take fixed fractions of it. Fewer make the audit weaker, never unsound."""
 
 _RANGE = (1.5, 2.5)

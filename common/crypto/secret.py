@@ -1,7 +1,8 @@
 """Secrets of a key-holder: its piece of the joint key and its share of the joint secret.
 
-The server must never import this module; an import contract and a test see to it. Nothing here
-has a textual form, and the only way out is a file of mode 0600 in the site's own folder.
+Nothing of the server imports this module; an import contract and a test see to it. (A rehearsal plays a site
+of its own in the coordinator's process, by name, with made-up records and a key that is good for nothing
+else.) Nothing here has a textual form, and the only way out is a file of mode 0600 in the site's own folder.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ LARGEST = 1 << 30
 """Of a kind that carries ciphertexts or a state; their exact length follows from the plan."""
 
 _SMALL = 512  # a few keys, hashes and names
-_FRAME = 1024  # a frame around a small body, or a seal
+SMALL_FRAME = 1024
+"""Most bytes of a frame around a small body, or of a seal: what others are shown of a site's answer."""
 _BOX = 32 + SHARE_LENGTH + 128  # a piece of the group key and a share, sealed, and whom it is for
 _PIECE = PIECE_LENGTH + 128
 
@@ -101,7 +102,7 @@ class KeyCommit(Message):
     """Coordinator: all ``Enrolled`` frames. Commit to your piece of the key."""
 
     kind = "key-commit"
-    limit = _SMALL + MOST_SITES * _FRAME
+    limit = _SMALL + MOST_SITES * SMALL_FRAME
     enrolled: _Frames
 
 
@@ -117,7 +118,7 @@ class KeyDeal(Message):
     """Coordinator: all ``KeyCommitted`` frames. Show your piece and deal its shares."""
 
     kind = "key-deal"
-    limit = _SMALL + MOST_HOLDERS * _FRAME
+    limit = _SMALL + MOST_HOLDERS * SMALL_FRAME
     committed: _Frames
 
 
