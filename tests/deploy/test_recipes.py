@@ -1,4 +1,4 @@
-"""The commands of deploy/README.md that make folders for containers, with the rights that they give root."""
+"""The commands of deploy/ that make folders for containers and services, with the rights that root has."""
 
 import re
 import shlex
@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.invitations import federation, kit, records
+from server.federation import FederationFolder
+from server.superlink import SuperLink
+from tests import toy
+from tests.server.invitations import VALID, federation, kit, records
 from tests.users import acting_as, as_root, open_folder, with_capabilities
 
-README = (Path(__file__).resolve().parents[2] / "deploy" / "README.md").read_text()
-VAULT, COURIER = "10001:10001", "10002:10002"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+README = (DEPLOY / "README.md").read_text()
+UNIT = (DEPLOY / "systemd" / "fedcgan-coordinator.service").read_text()
+VAULT, COURIER, COORDINATOR = "10001:10001", "10002:10002", "10001:10001"
 
 
 def recipe(name: str, real: dict[str, object]) -> list[str]:
@@ -59,3 +64,36 @@ def test_a_site_made_for_containers_works(parent, tmp_path):
             courier.connect(path)
             with pytest.raises(PermissionError):
                 (parent / "a" / "identity.key").read_bytes()
+
+
+def for_a_container(folder: Path, schema: Path) -> list[str]:
+    return recipe("init", {"/parent/federation": folder, "/heart.toml": schema})
+
+
+def for_a_service(folder: Path, schema: Path) -> list[str]:
+    """The unit's head says how, and who gives the command: no line of it may begin with runuser."""
+    (words,) = re.findall(r"^#   fedcgan (federation init /\S+) \.\.\. +as root", UNIT, re.MULTILINE)
+    given = ["--name", "heart", "--address", "fed.example.org:18443", "--schema", str(schema)]
+    real = words.replace("/var/lib/fedcgan/federation", str(folder)).split()
+    return with_capabilities(["dac_override"], [*real, *given])
+
+
+@as_root
+@pytest.mark.parametrize("commands", [for_a_container, for_a_service])
+def test_a_federation_made_by_root_is_its_coordinators(parent, tmp_path, commands):
+    """Its parent is root's, who alone can make a folder there."""
+    schema, folder = tmp_path / "heart.toml", parent / "federation"
+    schema.write_text(toy.SCHEMA.to_toml())
+    done(commands(folder, schema))
+    assert re.search(r"^(#   )?chown -R \S+:\S+ \S+/federation$", README, re.MULTILINE)
+    assert re.search(r"^#   chown -R fedcgan:fedcgan /var/lib/fedcgan/federation$", UNIT, re.MULTILINE)
+    done(["chown", "-R", COORDINATOR, str(folder)])
+    with acting_as(COORDINATOR):
+        made = FederationFolder.open(folder)
+        assert made.settings.edge == ("external" if commands is for_a_container else "nginx")
+        made.invite("a", VALID)
+        made.renew_certificate()
+        assert made.superexec_secret.read_bytes()
+        SuperLink(made).prepare()
+        with pytest.raises(PermissionError):
+            FederationFolder.init(parent / "other", made.settings, toy.SCHEMA)  # as the coordinator's user
