@@ -24,6 +24,7 @@ from common.schema import ArraySchema, Schema
 from .device import Device, free_memory
 from .finding import Finding
 from .membership import Membership, courier_folder, load_authority
+from .ownership import SHARED_MODE
 from .plan_costs import leaving
 
 _KEYS = 8 << 20  # bytes of a run's keys, and of what was said to make them
@@ -118,13 +119,12 @@ def device(name: str) -> Finding:
 def courier(folder: Path, membership: Membership | None) -> Finding:
     """Whether the courier's folder is there and keeps others out, and the vault's keeps the courier out."""
     beside = courier_folder(folder)
-    if not beside.is_dir():
-        if membership is None:
-            return Finding("courier", "skipped", "a simulated site has no courier")
-        return Finding.failed("courier", f"there is no folder {beside}", "restore it, or join anew")
     flower, socket = beside / "flower", beside / "vault.sock"
-    if not flower.is_dir():
-        return Finding.failed("courier", f"there is no folder {flower}", "restore it, or join anew")
+    if membership is None and not beside.is_dir():
+        return Finding("courier", "skipped", "a simulated site has no courier")
+    for path in (beside, flower):
+        if not path.is_dir():
+            return Finding.failed("courier", f"there is no folder {path}", "restore it, or join anew")
     for path, forbidden in ((beside, 0o027), (flower, 0o077), (socket, 0o007)):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & forbidden:
             mode = f"{stat.S_IMODE(path.stat().st_mode):o}"
@@ -132,12 +132,20 @@ def courier(folder: Path, membership: Membership | None) -> Finding:
                 "courier", f"{path} is open to others (mode {mode})", f"chmod o=,g-w {path}"
             )
     waits = "the vault listens" if socket.is_socket() else "the vault does not run now"
-    if flower.stat().st_uid == folder.stat().st_uid:
+    shared, theirs = beside.stat(), flower.stat()
+    if theirs.st_uid == folder.stat().st_uid:
         return Finding(
             "courier",
             "warning",
             f"courier and vault are the same user ({waits})",
             "whoever takes over the courier, which runs code from the network, could read the records: "
             "join with --courier-user, or run them in two containers",
+        )
+    if shared.st_gid != theirs.st_gid or shared.st_mode & SHARED_MODE != SHARED_MODE:
+        return Finding.failed(
+            "courier",
+            f"the courier could not come to the vault's socket: {beside} has mode "
+            f"{stat.S_IMODE(shared.st_mode):o} and group {shared.st_gid}",
+            f"as root: chgrp {theirs.st_gid} {beside}; chmod {SHARED_MODE:o} {beside}; start the vault again",
         )
     return Finding("courier", "ok", f"the courier is another user than the vault ({waits})")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from common.errors import ConfigError
 
 COURIER_MODE, FLOWER_MODE = 0o750, 0o700
 
-_SOCKETS_FOR_THE_COURIER = 0o2000
-"""Set-group-ID: the socket that the vault makes there belongs to the courier's group."""
+SHARED_MODE = COURIER_MODE | stat.S_ISGID
+"""Of the courier's folder if that is another user: the vault's socket there belongs to its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ class Owners:
             )
 
     def give(self, site: Path, courier: Path) -> None:
-        """Hand over two folders that nobody else can reach yet, and set the courier's modes."""
+        """Hand over two folders that nobody else can reach yet, and set the courier's modes.
+
+        Raises OSError; ConfigError if the courier's folder did not take its mode.
+        """
         ours = Owner.ours()
         if self.vault != ours:
             _give(site, self.vault)
@@ -110,8 +114,16 @@ class Owners:
             _give(courier / "flower", self.courier)
             os.chown(courier, self.vault.user, self.courier.group)
         os.chmod(courier / "flower", FLOWER_MODE)
-        shared = _SOCKETS_FOR_THE_COURIER if self.courier != self.vault else 0
-        os.chmod(courier, COURIER_MODE | shared)  # after chown, which takes that bit away
+        mode = COURIER_MODE if self.courier == self.vault else SHARED_MODE
+        os.chmod(courier, mode)
+        # set-group-ID is left out without a word, by root too, unless we are in that group or have CAP_FSETID
+        if mode & ~courier.stat().st_mode:
+            raise ConfigError(
+                f"the courier's folder could not be given mode {mode:o}: the vault's socket would not be the "
+                "courier's",
+                hint="root needs the capability FSETID (in a container: --cap-add FSETID), and a disk that "
+                "keeps set-group-ID",
+            )
 
 
 def _give(folder: Path, owner: Owner) -> None:

@@ -16,7 +16,7 @@ program=$(command -v fedcgan) || {
     echo "loopback.sh: fedcgan is not on the path; . .venv/bin/activate" >&2
     exit 2
 }
-python=$(dirname "$program")/python
+python=$(dirname "$(realpath "$program")")/python  # a link to fedcgan has none beside it
 if [ -n "${RECORDS:-}" ]; then
     RECORDS=$(realpath "$RECORDS")
     SCHEMA=$(realpath "${SCHEMA:?RECORDS needs SCHEMA}")

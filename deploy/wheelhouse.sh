@@ -8,13 +8,14 @@
 #   cd FOLDER && sha256sum --check --strict SHA256SUMS
 #   python3 -m venv /opt/fedcgan
 #   /opt/fedcgan/bin/pip install --no-index --find-links . --constraint constraints.txt fedcgan
+# and with the same extras, without which their wheels stay where they are: 'fedcgan[dicom,edf,wfdb]'.
 # The checksums tell damage on the way. That the folder is the sender's, only a signature or SHA256SUMS's own hash,
 # read out by telephone, can tell.
 set -eu
 umask 022
 case "${1:-}" in
 "" | -*)
-    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.bundle.archive import write_zip
 from common.bundle.contents import Contents, FolderContents, chunks
+from common.bundle.paths import names_a_device
 from common.bundle.signatures import SIGNATURE_LIMIT, Signature, path_of, read_site
 from common.bundle.verification import Verified, verify
 from common.errors import CounterSignatureError, StorageError
@@ -17,11 +18,17 @@ from common.errors import CounterSignatureError, StorageError
 def add(bundle: Path, files: Sequence[Path]) -> Verified:
     """Add the sites' signatures in these files to a bundle, a folder or a zip. A repeated one is no fault.
 
-    Raises CounterSignatureError for one that is not a rostered site's under this manifest, BundleError for a
-    bundle that does not verify, StorageError; then nothing was added.
+    Raises CounterSignatureError for one that is not a rostered site's under this manifest, or that no bundle
+    can hold; BundleError for a bundle that does not verify, StorageError; then nothing was added.
     """
     verified = verify(bundle, complete=False)
     made = [read_site(_read(path), str(path), verified.manifest) for path in files]
+    for signature in made:
+        if names_a_device(signature.name):
+            raise CounterSignatureError(
+                f"no bundle can hold {path_of(signature.name)}: it names a device on some systems",
+                hint="leave this signature out",
+            )
     if bundle.is_dir():
         for signature in made:
             signature.write(bundle / path_of(signature.name))

@@ -24,6 +24,7 @@ import tomli_w
 from cryptography import x509
 from pydantic import ValidationError
 
+from common.bundle.paths import names_a_device
 from common.crypto.identity import Identity
 from common.crypto.secret_file import read_secret, write_secret
 from common.durable import sync_folder
@@ -143,6 +144,11 @@ class FederationFolder:
 
         Raises FederationError if it is a member, ConfigError if nobody can be called so.
         """
+        if names_a_device(name):
+            raise ConfigError(
+                f"{name!r} is a device on some systems: no release could hold this site's signature",
+                hint="choose another name",
+            )
         now = now or _now()
         with self._locked():
             kit = self._kit(name, now, now + valid)

@@ -20,12 +20,17 @@ _PATH = re.compile(rf"{_PART}(?:/{_PART})*")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
+def names_a_device(part: str) -> bool:
+    """Whether a file or folder of this name, whatever its suffixes, would be a device on some systems."""
+    return part.partition(".")[0].lower() in _DEVICES
+
+
 def check_path(path: str) -> None:
     """Raise BundlePathError unless ``path`` is relative, plain, and a file's name on every system."""
     parts = path.split("/")
     if len(path) > _LONGEST or len(parts) > _DEEPEST or not _PATH.fullmatch(path):
         raise _refused(f"a name that no bundle has: {path[:_LONGEST]!r}")
-    if any(part.split(".")[0].lower() in _DEVICES for part in parts):
+    if any(names_a_device(part) for part in parts):
         raise _refused(f"{path!r} names a device on some systems")
 
 

@@ -146,30 +146,47 @@ def test_adding_to_a_zip(zipped, mine, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bundle", "east.json", "three.zip"]
 
 
-def test_a_made_up_federation_is_only_caught_by_knowing_the_coordinator(mine, run, tmp_path):
-    """What verification says it does not prove: whoever makes up the whole roster can sign for all of it."""
-    keys = {
-        name: Identity.load_or_create(tmp_path / f"{name}.key")
-        for name in ("coordinator", "a", "b", "c", "d")
-    }
+def made_up(folder, tmp_path, names):
+    """The bundle as one of another roster, signed by its coordinator alone: (manifest, keys by name)."""
+    keys = {name: Identity.load_or_create(tmp_path / f"{name}.key") for name in ("coordinator", *names)}
     parties = {name: Party(name=name, identity=key.public) for name, key in keys.items()}
-    plan = Plan.from_json((mine / "plan.json").read_bytes())
-    sites = tuple(parties[name] for name in "abcd")
+    plan = Plan.from_json((folder / "plan.json").read_bytes())
+    sites = tuple(parties[name] for name in names)
     roster = plan.federation.model_copy(update={"coordinator": parties["coordinator"], "sites": sites})
-    made_up = plan.model_copy(update={"federation": roster})
-    (mine / "plan.json").write_bytes(made_up.to_json())
+    other = plan.model_copy(update={"federation": roster})
+    (folder / "plan.json").write_bytes(other.to_json())
     for name in ("report.json", "generator.json"):
-        changed_json(mine / name, lambda content: content.update(plan=made_up.hash))
-    for path in (mine / "signatures").iterdir():
+        changed_json(folder / name, lambda content: content.update(plan=other.hash))
+    for path in (folder / "signatures").iterdir():
         path.unlink()
-    (mine / "generator.onnx").unlink()  # which names the plan, and can be made anew or left out
+    (folder / "generator.onnx").unlink()  # which names the plan, and can be made anew or left out
     listed = [party.model_dump() for party in sites]
     coordinator = parties["coordinator"].model_dump()
-    manifest = rehashed(mine, plan=made_up.hash, coordinator=coordinator, sites=listed)
+    manifest = rehashed(folder, plan=other.hash, coordinator=coordinator, sites=listed)
     signature = Signature.make("coordinator", parties["coordinator"], keys["coordinator"], manifest)
-    (mine / SIGNATURE).write_bytes(signature.to_json())
-    for name in "abcd":
-        sign_site(mine, manifest, parties[name], keys[name])
+    (folder / SIGNATURE).write_bytes(signature.to_json())
+    return manifest, keys
+
+
+def test_a_made_up_federation_is_only_caught_by_knowing_the_coordinator(mine, run, tmp_path):
+    """What verification says it does not prove: whoever makes up the whole roster can sign for all of it."""
+    manifest, keys = made_up(mine, tmp_path, "abcd")
+    for party in manifest.sites:
+        sign_site(mine, manifest, party, keys[party.name])
     assert not verify(mine).pinned
     with pytest.raises(UnknownSignerError):
         verify(mine, signer=key_of(run).public)
+
+
+@pytest.mark.parametrize("name", ["aux", "COM1", "nul.north"])
+def test_a_signature_that_no_bundle_can_hold_leaves_the_others_out_too(mine, tmp_path, name):
+    """Today's coordinators invite nobody of such a name."""
+    manifest, keys = made_up(mine, tmp_path, ("a", "b", "c", name))
+    files = []
+    for party in (manifest.sites[0], manifest.sites[-1]):
+        files.append(tmp_path / f"{party.name}.signature.json")
+        Signature.make("site", party, keys[party.name], manifest).write(files[-1])
+    with pytest.raises(CounterSignatureError, match="device"):
+        add(mine, files)
+    assert list((mine / "signatures").iterdir()) == []
+    assert len(add(mine, files[:1]).signed) == 1

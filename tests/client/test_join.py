@@ -4,9 +4,8 @@ import os
 import shutil
 import socket
 import stat
-import tempfile
+import subprocess
 import tomllib
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,12 +18,11 @@ from client.site import Site
 from common.errors import ConfigError, CryptoError, DataError, KitError, NotJoinedError, StorageError
 from common.schema import Schema
 from tests import toy
-from tests.server.invitations import ADDRESS, federation, joined, kit
+from tests.server.invitations import ADDRESS, federation, joined, kit, records
+from tests.users import acting_as, as_root, open_folder, with_capabilities
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 VAULT, COURIER = "41001:41001", "41002:41002"  # users that no machine needs to know
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has two users")
 
 
 @pytest.fixture
@@ -271,26 +269,8 @@ def test_root_makes_nothing_where_others_can_meddle(kit_file, tmp_path):
 
 @pytest.fixture
 def open_parent():
-    """A folder that every user can reach: pytest's own are root's alone."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def acting_as(user):
-    """This process as another user, for as long as it takes."""
-    number, groups = int(user.split(":")[0]), os.getgroups()
-    os.setgroups([])
-    os.setegid(number)
-    os.seteuid(number)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
+    with open_folder() as folder:
+        yield folder
 
 
 @as_root
@@ -302,7 +282,7 @@ def test_two_users_are_kept_apart(kit_file, open_parent):
 
     assert {owner(path) for path in [site.folder, *site.folder.rglob("*")]} == {(41001, 41001)}
     assert owner(site.courier) == (41001, 41002)
-    assert stat.S_IMODE(site.courier.stat().st_mode) & 0o777 == 0o750
+    assert stat.S_IMODE(site.courier.stat().st_mode) == 0o2750
     flower = site.courier / "flower"
     assert {owner(path) for path in [flower, *flower.rglob("*")]} == {(41002, 41002)}
     assert stat.S_IMODE(flower.stat().st_mode) == 0o700
@@ -331,3 +311,17 @@ def test_the_vaults_socket_belongs_to_the_couriers_group(kit_file, open_parent):
         path.chmod(0o660)
     status = path.stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (41001, 41002, 0o660)
+
+
+@as_root
+def test_a_folder_that_does_not_take_its_mode_is_no_couriers(kit_file, open_parent):
+    """Root of a container has few capabilities; without FSETID the kernel leaves the bit out in silence."""
+    words = ["site", "join", kit_file, "--in", open_parent, "--records", records(kit_file.parent)]
+    words += ["--epsilon-cap", "3", "--delta", "1e-5", "--vault-user", VAULT, "--courier-user", COURIER]
+    few = ["chown", "dac_override", "fowner"]
+    done = subprocess.run(with_capabilities(few, words), capture_output=True, text=True, check=False)
+    assert (done.returncode, "--cap-add FSETID" in done.stderr) == (2, True), done.stderr
+    assert list(open_parent.iterdir()) == []
+    done = subprocess.run(with_capabilities([*few, "fsetid"], words), capture_output=True, check=False)
+    assert done.returncode == 0
+    assert stat.S_IMODE((open_parent / "north.courier").stat().st_mode) == 0o2750

@@ -325,9 +325,20 @@ def test_a_courier_folder_that_is_open_to_others_fails(member, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_courier_of_its_own_is_ok(member):
-    os.chown(courier_folder(member) / "flower", 65534, 65534)
-    assert verdicts(member)["courier"] == "ok"
+def test_a_courier_of_its_own_is_ok_if_the_vaults_socket_will_be_its_own(member):
+    beside, group = courier_folder(member), 65534
+    os.chown(beside / "flower", group, group)
+    for owner, mode, verdict in (
+        (group, 0o2750, "ok"),
+        (group, 0o750, "failed"),  # what a chmod leaves that may not set the bit
+        (group, 0o2740, "failed"),
+        (os.getegid(), 0o2750, "failed"),
+    ):
+        os.chown(beside, -1, owner)
+        beside.chmod(mode)
+        seen = found(member)["courier"]
+        assert seen.verdict == verdict, oct(mode)
+        assert verdict == "ok" or "chmod 2750" in seen.hint
 
 
 def test_a_member_without_its_courier_fails(member):

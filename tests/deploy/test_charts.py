@@ -361,3 +361,10 @@ def test_the_schema_of_values_is_json_and_every_value_has_a_rule(chart):
     values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     assert set(values) == set(rules["properties"]) - {"global"}
     assert rules["additionalProperties"] is False
+
+
+@needs_helm
+def test_the_readme_names_the_vaults_pod_as_kubernetes_does():
+    sets = [one["metadata"]["name"] for one in render("fedcgan-site") if one["kind"] == "StatefulSet"]
+    (vault,) = [name for name in sets if name.endswith("-vault")]
+    assert f"kubectl exec {vault.replace('north', 'NAME')}-0 " in (CHARTS.parent / "README.md").read_text()

@@ -142,7 +142,7 @@ def loose(found: dict[str, dict]) -> set[tuple[str, str]]:
             "memory": "mem_limit" in one,
             "processes": one.get("pids_limit", 0) > 0,
             "image": re.search(r":[0-9][^:]*\}$", one.get("image", "")),
-            "scratch": all("nosuid" in each for each in one.get("tmpfs", [""])),
+            "scratch": all("nosuid" in each for each in one.get("tmpfs", [])),
             "daemon": "docker.sock" not in str(one.get("volumes")),
         }
         if name.startswith("vault"):
@@ -153,9 +153,14 @@ def loose(found: dict[str, dict]) -> set[tuple[str, str]]:
             ]
             checks["folder"] = checks["folder"] and len(one["volumes"]) == 1
             checks["network"] = one.get("networks") == ["sites"] and "ports" not in one
+        if name == "network":
+            checks["folder"] = "volumes" not in one
+            checks["work"] = one.get("entrypoint") == ["sleep", "infinity"] and "command" not in one
         if name == "edge":
             checks["folder"] = all(each.endswith("/edge:/edge/tls:ro") for each in one["volumes"])
-            checks["network"] = one.get("network_mode") == "service:coordinator"
+        if name in {"coordinator", "edge"}:  # of a service that ends with its work the other would be cut off
+            checks["network"] = one.get("network_mode") == "service:network"
+            checks["network"] = checks["network"] and not {"networks", "ports"} & set(one)
         openings |= {(name, what) for what, good in checks.items() if not good}
     return openings
 
@@ -163,6 +168,7 @@ def loose(found: dict[str, dict]) -> set[tuple[str, str]]:
 def test_a_coordinator_an_edge_and_three_sites_are_closed():
     found = services()
     assert set(found) == {
+        "network",
         "coordinator",
         "edge",
         *(f"{part}-{site}" for site in "abc" for part in ("vault", "courier")),
@@ -182,6 +188,9 @@ def test_a_coordinator_an_edge_and_three_sites_are_closed():
         ("courier-c", {"user": "0:0"}, "root"),
         ("edge", {"volumes": ["/srv/fedcgan/federation:/federation"]}, "folder"),
         ("edge", {"network_mode": "host"}, "network"),
+        ("edge", {"network_mode": "service:coordinator"}, "network"),
+        ("coordinator", {"ports": ["18443:18443"]}, "network"),
+        ("network", {"entrypoint": ["/edge/start.sh"]}, "work"),
         ("coordinator", {"privileged": True}, "privileges"),
         ("coordinator", {"cap_add": ["SYS_ADMIN"]}, "capabilities"),
         ("coordinator", {"image": "fedcgan"}, "image"),
@@ -204,7 +213,17 @@ def test_vault_and_courier_share_the_couriers_folder_only_and_no_user():
         assert courier["command"] == ["site", "courier", f"/sites/{site}.courier"]
         (records,) = [one for one in vault["volumes"] if ":/records" in one]
         assert records.endswith(":ro")
-    assert [name for name, one in found.items() if "ports" in one] == ["coordinator"]
+    assert [name for name, one in found.items() if "ports" in one] == ["network"]
+
+
+def test_what_compose_reads_from_the_environment_is_told():
+    told = (
+        (ROOT / "deploy" / "README.md")
+        .read_text()
+        .replace("`_B`, `_C`", "FEDCGAN_RECORDS_B FEDCGAN_RECORDS_C")
+    )
+    read = set(re.findall(r"\$\{(FEDCGAN_\w+)", COMPOSE.read_text()))
+    assert {name for name in read if name not in told} == set()
 
 
 COMPOSE_COMMANDS = [["docker", "compose"], ["docker-compose"]]

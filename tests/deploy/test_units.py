@@ -76,6 +76,25 @@ def test_a_misspelt_line_is_noticed(installed):
     assert "PrivateTemp" in done.stderr
 
 
+def gpu() -> str:
+    """The lines by which the vault gets a GPU, as its head says."""
+    head = (UNITS / "fedcgan-vault@.service").read_text().partition("[Unit]")[0]
+    (lines,) = re.findall(r"#   systemctl edit fedcgan-vault@NAME\n((?:#   .*\n)+)", head)
+    return lines.replace("#   ", "")
+
+
+@needs_systemd
+def test_systemd_reads_the_lines_for_a_gpu(installed):
+    folder, vault = installed(), NAMES["fedcgan-vault@.service"]
+    lines = gpu()
+    assert lines == "[Service]\nPrivateDevices=no\nDeviceAllow=char-nvidia* rw\n"
+    (folder / f"{vault}.d").mkdir()
+    for text, read in ((lines, True), (lines.replace("char-nvidia*", "nvidia0"), False)):
+        (folder / f"{vault}.d" / "gpu.conf").write_text(text)
+        done = analyze(folder, "verify", "--recursive-errors=no", f"./{vault}")
+        assert (done.stderr == "") == read, done.stderr
+
+
 @needs_systemd
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_them_closed(installed, name):

@@ -16,6 +16,8 @@ def test_without_a_folder_it_says_how_it_is_used():
         assert done.returncode == 2
         assert "deploy/wheelhouse.sh FOLDER" in done.stderr
         assert "--no-index --find-links" in done.stderr
+        assert "'fedcgan[dicom,edf,wfdb]'" in done.stderr  # EXTRAS brings wheels; nothing else installs them
+        assert done.stderr.rstrip().endswith("can tell.")
         assert "set -eu" not in done.stderr
 
 

@@ -358,6 +358,14 @@ def test_names_that_people_confuse_are_refused(coordinator):
     assert "north" in unknown.value.hint
 
 
+@pytest.mark.parametrize("name", ["aux", "CON", "com1", "nul.north"])
+def test_names_of_devices_are_refused(coordinator, name):
+    """A site's signature under a release is a file of its name, which no bundle could hold."""
+    with pytest.raises(ConfigError, match="device"):
+        coordinator.invite(name, timedelta(days=1))
+    coordinator.invite(f"x-{name}", timedelta(days=1))
+
+
 @pytest.mark.parametrize(
     ("address", "edge", "link_port"),
     [
