@@ -131,6 +131,8 @@ def _gate(bundle: Bundle, plan: Plan) -> tuple[GateFile, Evaluation | None]:
     manifest = bundle.manifest
     gate = _model(bundle, GATE, GateFile)
     evaluation = _model(bundle, EVALUATION, Evaluation) if bundle.has(EVALUATION) else None
+    if evaluation is not None and not evaluation.shareable:
+        raise DisagreementError(f"{EVALUATION} says that it was computed from records, and is for no release")
     criteria = () if evaluation is None else evaluation.gate.criteria
     if (gate.verdict, gate.override) != (manifest.gate, manifest.override) or gate.criteria != criteria:
         raise DisagreementError(f"{GATE} does not say what the manifest and {EVALUATION} say")
