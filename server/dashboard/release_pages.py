@@ -99,8 +99,7 @@ def add(desk: Desk) -> None:
         from ..countersigning import add as add_signatures
 
         run = _finished(desk, request.path_params["key"])
-        number = request.path_params["number"]
-        path = _bundle(desk, run.key, int(number) if number.isdigit() else -1)
+        path = _bundle(desk, run.key, _number(request.path_params["number"]))
         with tempfile.TemporaryDirectory(prefix="fedcgan-") as folder:
             file = Path(folder) / "pasted.signature.json"
             file.write_text(form.get("signature", "").strip(), "utf-8")  # its one form has no end of line
@@ -130,6 +129,11 @@ def _finished(desk: Desk, key: str) -> Run:
     if run.state != "finished":
         raise HTTPException(404)
     return run
+
+
+def _number(text: str) -> int:
+    """Of a bundle; -1, which none has, of what is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else -1
 
 
 def _bundle(desk: Desk, key: str, number: int) -> Path:
