@@ -6,8 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def _write_parquet(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None
         import pyarrow.parquet as pq
     except ImportError as error:
         raise PackageError("Parquet needs pyarrow", hint="pip install 'fedcgan-sample[parquet]'") from error
-    layout = pa.schema([(column.name, _type(pa, column)) for column in sample.table.columns])
+    layout = pa.schema([(column.name, arrow_type(pa, column)) for column in sample.table.columns])
     layout = layout.with_metadata({"synthetic": json.dumps(marks(facts))})
 
     def write(temporary: Path) -> None:
@@ -81,7 +82,8 @@ def _write_parquet(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None
     write_whole(path, write)
 
 
-def _type(pa: Any, column: Column) -> Any:
+def arrow_type(pa: Any, column: Column) -> Any:
+    """Of a column in Parquet: whole numbers stay whole and dates dates, missing ones or not."""
     if isinstance(column, Category):
         return pa.int64() if isinstance(column.categories[0], int) else pa.string()
     if column.date:
@@ -91,7 +93,7 @@ def _type(pa: Any, column: Column) -> Any:
 
 def _arrow(pa: Any, column: Column, values: Values) -> Any:
     if isinstance(column, Category):
-        known = pa.array(column.categories, _type(pa, column))
+        known = pa.array(column.categories, arrow_type(pa, column))
         return known.take(pa.array(values.steps, mask=values.absent))
     if column.date:
         days = np.where(values.absent, 0, values.steps).astype(np.int32)
@@ -117,7 +119,8 @@ def write_arrays(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mappin
     raise RequestError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {ends}")
 
 
-class Some(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Some:
     """Records to look at. rows: [classes, columns, channels, ...], white (of signals nan) where a class has
     fewer; classes: int64[classes], those that have any; count: how many records there are
     """
