@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import onnx
+import pyarrow.parquet as pq
 import pytest
 
 from common.bundle.evidence_file import EVIDENCE
@@ -13,6 +14,8 @@ from common.bundle.words import not_proven, proven
 from common.errors import DamagedGeneratorError, DisagreementError
 from common.modalities import image_output, signal_output
 from common.sampler import session
+from common.sampler.output import write_table
+from common.sampler.sampling import sample as draw
 from common.sampler.session import NAME
 from server.finished import finished
 from server.onnx_export import export_onnx
@@ -44,6 +47,25 @@ def test_images_and_signals_in_every_format(kind, out, tmp_path):
     marked = image_output.is_marked if kind == "image" else signal_output.is_marked
     for path in (tmp_path / "synthetic").glob("*.*"):
         assert image_output.is_marked(path) if path.suffix == ".png" else marked(path), path
+
+
+def test_a_table_has_the_types_that_the_sampler_gives_it(out, tmp_path):
+    """Whole numbers stay whole and dates dates, although the CSV between does not say so."""
+    drawn = tmp_path / "release"
+    drawn.mkdir()
+    generator = released.table()
+    sample = draw(generator.table, generator.chances, 300, [], seed=5)
+    assert sample.values["discharged"].absent.any()  # what makes a reader guess
+    write_table(sample, drawn / "synthetic.csv", generator.facts)
+    write_table(sample, drawn / "same.parquet", generator.facts)
+    run = dataclasses.replace(finished(out), release=drawn, schema=generator.schema)
+    write_synthetic(run, {"epsilon": 3.0}, tmp_path / "synthetic")
+    found, same = (
+        pq.read_table(path).replace_schema_metadata(None)
+        for path in (tmp_path / "synthetic" / "records.parquet", drawn / "same.parquet")
+    )
+    assert str(found.schema.field("discharged").type) == "date32[day]"
+    assert found.equals(same)
 
 
 def with_onnx(folder, run, **said):
