@@ -16,9 +16,8 @@ from common.bundle.archive import write_zip
 from common.bundle.contents import FolderContents, chunks, opened
 from common.bundle.words import attention, not_proven, proven
 from common.errors import FedcganError, GateFailedError
-from common.web.answers import file_name
+from common.web.answers import document, file_name
 from common.web.application import Form, see_other
-from common.web.headers import DOCUMENT_POLICY
 
 from .commands import Command
 from .desk import Desk
@@ -66,8 +65,7 @@ def add(desk: Desk) -> None:
             raise HTTPException(404)
         with contents.open(_PAGE) as source:
             content = b"".join(chunks(source, _LONGEST_PAGE))
-        headers = {"Content-Security-Policy": DOCUMENT_POLICY}
-        return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+        return document(content)
 
     @web.get("/releases/{key}/{number}/zip")
     def archive(request: Request, key: str, number: int) -> Response:
