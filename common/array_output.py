@@ -12,6 +12,7 @@ from .array_generator import ReleasedArrays
 from .arrays import Arrays
 from .errors import ConfigError
 from .modalities import image_output, signal_output
+from .sampler.output import first_of_each
 from .schema import ArraySchema, ImageSchema, SignalSchema
 
 _COLUMNS = 10  # of a gallery
@@ -29,17 +30,19 @@ class Origin(Protocol):
         """plan, epsilon, delta, unit."""
 
 
-def write_samples(generator: Origin, arrays: Arrays, path: Path) -> None:
-    """Records to a file or folder, by its suffix.
+def write_samples(generator: Origin, arrays: Arrays, path: Path) -> int:
+    """Records to a file or folder, by its suffix. Returns how many are there.
 
-    Images: npz, a PNG grid with a row for each class, or a folder for each class. Signals: npz, Parquet, or a
-    PNG figure. Raises ConfigError for another suffix, StorageError if it cannot be written.
+    Images: npz, a PNG grid, or a folder for each class. Signals: npz, Parquet, or a PNG figure. A picture has
+    a row for each class, at most ten of it. Raises ConfigError for another suffix, StorageError if it cannot
+    be written.
     """
     schema, facts = generator.schema, facts_of(generator)
     if path.suffix == ".png":
-        shown, values = by_class(arrays)
-        _write_grid(generator, values, path, shown)
-    elif isinstance(schema, ImageSchema) and path.suffix in (".npz", ""):
+        some = first_of_each(arrays.values, arrays.labels)
+        _write_grid(generator, some.rows, path, some.classes)
+        return some.count
+    if isinstance(schema, ImageSchema) and path.suffix in (".npz", ""):
         write = image_output.write_npz if path.suffix else image_output.write_folder
         write(arrays.values, arrays.labels, schema, path, facts)
     elif isinstance(schema, SignalSchema) and path.suffix in (".npz", ".parquet"):
@@ -48,6 +51,7 @@ def write_samples(generator: Origin, arrays: Arrays, path: Path) -> None:
     else:
         kinds = ".npz, .png or a folder" if isinstance(schema, ImageSchema) else ".npz, .parquet or .png"
         raise ConfigError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {kinds}")
+    return len(arrays)
 
 
 def write_gallery(generator: ReleasedArrays, path: Path, seed: int) -> None:
@@ -67,14 +71,6 @@ def write_interpolation(generator: Origin, values: NDArray[Any], path: Path) -> 
     if path.suffix != ".png":
         raise ConfigError("an interpolation is a picture", hint="-o NAME.png")
     _write_grid(generator, values, path)
-
-
-def by_class(arrays: Arrays) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The classes that have any record, and the first few of each: [classes, columns, channels, ...]."""
-    present, counts = np.unique(arrays.labels, return_counts=True)
-    columns = int(min(_COLUMNS, counts.min()))
-    rows = [arrays.values[np.nonzero(arrays.labels == label)[0][:columns]] for label in present]
-    return present, np.stack(rows)
 
 
 def facts_of(generator: Origin) -> dict[str, str]:

@@ -189,6 +189,12 @@ class NumberColumn(BaseModel):
         return self.size if self.bins is None else len(self.atoms) + self.bins + self.missing
 
     @property
+    def reach(self) -> str:
+        """The bounds as people read them: with their unit, or as ISO 8601 dates."""
+        low, high = (iso_date(value) if self.kind == "date" else f"{value:g}" for value in self.bounds)
+        return f"{low} to {high} {self.unit}".strip()
+
+    @property
     def borders(self) -> tuple[float, ...]:
         """Inner borders of the finest intervals that a value is told by: the cuts, or public cells."""
         return self.cuts if self.bins is None else _cells(self.bounds, self.decimals, self.scale, self.atoms)

@@ -86,6 +86,9 @@ class GateTerms(BaseModel):
     risk: float = Field(gt=0, le=1)
 
 
+BY_LAST_SUM = tuple(name for name in GateTerms.model_fields if name != "risk")
+"""Criteria that a run's last sum always measures, of any kind and number of records; attacks need records."""
+
 DEFAULT_GATE = GateTerms(copies=0.005, close=0.02, tpr_at_1_percent=0.02, tpr_at_01_percent=0.005, risk=0.1)
 """What is proposed where a plan's author has no reason for others; docs/gate.md shows what they catch."""
 

@@ -13,9 +13,9 @@ from .errors import FedcganError
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _HINTS = {
-    "missing": "add it to the file",
+    "missing": "add it to {where}",
     "extra_forbidden": "there is no such key: look how it is spelled, or remove it",
-    "string_pattern_mismatch": "in [brackets]: characters that are allowed; in {braces}: how many",
+    "string_pattern_mismatch": "in [brackets]: characters that are allowed; in {{braces}}: how many",
 }
 
 
@@ -41,13 +41,20 @@ def read_content(path: Path, error_kind: type[FedcganError], limit: int | None =
 
 
 def validated(
-    kind: type[_Model], content: dict[str, Any], path: Path, error_kind: type[FedcganError]
+    kind: type[_Model],
+    content: dict[str, Any],
+    path: Path,
+    error_kind: type[FedcganError],
+    where: str = "the file",
 ) -> _Model:
-    """The model that ``content``, read from ``path``, describes. Raises ``error_kind``."""
+    """The model that ``content``, read from ``path``, describes. Raises ``error_kind``.
+
+    where: what a person corrects it in
+    """
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise error_kind(f"{path}: {first_problem(error)}", hint=first_hint(error)) from error
+        raise error_kind(f"{path}: {first_problem(error)}", hint=first_hint(error, where)) from error
 
 
 def first_problem(error: ValidationError) -> str:
@@ -65,10 +72,10 @@ def first_field(error: ValidationError) -> str:
     return str((*error.errors()[0]["loc"], "")[0])
 
 
-def first_hint(error: ValidationError) -> str:
-    """What a person can do about the first finding, in the file it is about."""
+def first_hint(error: ValidationError, where: str = "the file") -> str:
+    """What a person can do about the first finding, in the file, or the form, that it is about."""
     first = error.errors()[0]
     if (hint := _HINTS.get(first["type"])) is not None:
-        return hint
+        return hint.format(where=where)
     counted = any(isinstance(part, int) for part in first["loc"])
-    return "correct it in the file" + ("; of several entries, 0 is the first" if counted else "")
+    return f"correct it in {where}" + ("; of several entries, 0 is the first" if counted else "")

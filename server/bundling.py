@@ -36,8 +36,8 @@ class Wanted:
     """How a release is to be.
 
     override: the written reason if the gate did not pass; licence: of the synthetic records and the generator
-    public_records: a simulation over records that are public anyway, so figures computed from them may go
-    out; as_zip: one file instead of a folder
+    public_records: a simulation over records that are public anyway, so its whole report may go out; as_zip:
+    one file instead of a folder
     """
 
     override: str | None = None
@@ -55,7 +55,7 @@ def bundle(run: Finished, out: Path, wanted: Wanted, further: Sequence[Further] 
     """
     if out.exists() or out.is_symlink():
         raise BundleExistsError(f"{out} exists", hint="choose another name, or remove it")
-    evaluation = run.evaluation(wanted.public_records and run.simulated)
+    evaluation = run.evaluation
     report = run.report(wanted.public_records and run.simulated)
     override = _reason(wanted.override)
     gate = GateFile.of(evaluation, run.plan.release.gate, override)

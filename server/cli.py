@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,9 @@ Continue = Annotated[
         help="A finished release: the configured records are new ones of its sites, and join it.",
     ),
 ]
+
+_OF_PLANS = ("federation", "detach", "answer_within", "approve_within", "return_within")
+"""Parameters of ``run`` that say nothing about a simulation."""
 
 
 @app.command()
@@ -105,6 +109,7 @@ def simulate(
 
 @app.command()
 def run(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="PLAN.json of a federation, or a simulation's TOML file.")],
     federation: Annotated[Path, typer.Option(help="Of a plan: the federation's folder.")] = Path(),
     detach: Annotated[bool, typer.Option("--detach", help="Of a plan: do not wait for the end.")] = False,
@@ -125,6 +130,11 @@ def run(
 ) -> None:
     """Run a plan in its federation, or simulate one (as `simulate`)."""
     if file.suffix != ".json":
+        if any(context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in _OF_PLANS):
+            raise ConfigError(
+                "--federation, --detach, --answer-within, --approve-within and --return-within are for plans",
+                hint=f"this file is simulated; a plan of a federation: fedcgan plan new {file}",
+            )
         simulate(file, out or Path("release"), engine, preset, prepare_only, earlier, resume, as_json)
         return
     if any((out, engine, preset, prepare_only, earlier, resume)):

@@ -91,10 +91,11 @@ class Finished:
         trouble = [_told_to_all(**one) for one in content["trouble"]]
         return {key: value for key, value in content.items() if key in _OF_RUN} | {"trouble": trouble}
 
-    def evaluation(self, public_records: bool) -> Evaluation | None:
+    @property
+    def evaluation(self) -> Evaluation | None:
         """What was measured, None if nothing was.
 
-        Raises PrivateEvaluationError if it rests on records that are not public, StorageError if damaged.
+        Raises PrivateEvaluationError if it was computed from records, StorageError if damaged.
         """
         path = self.release / EVALUATION
         if not path.exists():
@@ -106,10 +107,10 @@ class Finished:
             raise StorageError(
                 f"{path} cannot be read: {why}", hint="bring it back from a copy of the run"
             ) from error
-        if not (found.shareable or public_records):
+        if not found.shareable:
             raise PrivateEvaluationError(
                 f"{path} has figures that were computed from records, which are not for release",
-                hint="a simulation over records that are public anyway: --public-records",
+                hint="it is not what the run's last sum wrote: bring that back from a copy of the run",
             )
         return found
 

@@ -53,7 +53,7 @@ def release(
         bool,
         typer.Option(
             "--public-records",
-            help="Of a simulation: the records are public anyway, figures from them may go out.",
+            help="Of a simulation: the records are public anyway, the whole report may go out.",
         ),
     ] = False,
     as_zip: Annotated[bool, typer.Option("--zip", help="One file instead of a folder.")] = False,

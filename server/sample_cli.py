@@ -160,10 +160,11 @@ def _sample_arrays(found: _Arrays, wanted: _Wanted, out: Path | None, as_json: b
     else:
         options = (wanted.n, wanted.where, wanted.balance, wanted.seed)
         drawn = sample_arrays(found.kind, found.network, *options)
-        array_output.write_samples(found, Arrays(drawn.values, drawn.labels), out)
-        facts, said = {**facts, **report(drawn)}, sentences(drawn)
+        written = array_output.write_samples(found, Arrays(drawn.values, drawn.labels), out)
+        facts, said = {**facts, **report(drawn), "records": written}, sentences(drawn)
     facts["interpolate"] = wanted.interpolate
-    print_result(facts, as_json, lambda: output.print(f"{out}: synthetic, and marked so", highlight=False))
+    done = f"{facts['records']} synthetic records in {out}, marked so"
+    print_result(facts, as_json, lambda: output.print(done, highlight=False))
     if not as_json:
         for sentence in said:
             say(sentence)

@@ -39,7 +39,7 @@ def _table(run: Finished, schema: TableSchema, folder: Path, facts: dict[str, An
     shutil.copyfile(run.release / "synthetic.csv", path)
     write_sidecar(path, facts)
     frame = read_table(path, schema)
-    write_parquet(frame, folder / "records.parquet", facts)
+    write_parquet(frame, schema, folder / "records.parquet", facts)
     return len(frame)
 
 

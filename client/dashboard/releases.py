@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.bundle.onnx_file import ONNX
 from common.bundle.verification import Verified, verify
 from common.bundle.words import attention, not_proven, proven
 from common.crypto.secret_file import write_secret
+from common.sampler.session import NAME as ONNX
 
 from ..signing import coordinator_of
 from ..site import Site

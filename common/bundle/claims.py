@@ -68,8 +68,8 @@ def check_claims(bundle: Bundle) -> Claims:
     plan = _plan(bundle)
     _check_roster(manifest, plan)
     schema = _schema(bundle)
-    report = _json(bundle, REPORT)
-    _same(REPORT, report, _said(manifest))
+    report = read_json(bundle, REPORT)
+    agree(REPORT, report, repeated(manifest))
     gate, evaluation = _gate(bundle, plan)
     spent, views = _epsilon(manifest, plan, report)
     _check_generator(bundle, schema)
@@ -117,8 +117,8 @@ def _schema(bundle: Bundle) -> Schema:
     return schema
 
 
-def _said(manifest: Manifest) -> dict[str, Any]:
-    """What report and generator must say, too."""
+def repeated(manifest: Manifest) -> dict[str, Any]:
+    """What report and generators must say, too."""
     return {
         "plan": manifest.plan,
         "epsilon": manifest.epsilon,
@@ -131,6 +131,8 @@ def _gate(bundle: Bundle, plan: Plan) -> tuple[GateFile, Evaluation | None]:
     manifest = bundle.manifest
     gate = _model(bundle, GATE, GateFile)
     evaluation = _model(bundle, EVALUATION, Evaluation) if bundle.has(EVALUATION) else None
+    if evaluation is not None and not evaluation.shareable:
+        raise DisagreementError(f"{EVALUATION} says that it was computed from records, and is for no release")
     criteria = () if evaluation is None else evaluation.gate.criteria
     if (gate.verdict, gate.override) != (manifest.gate, manifest.override) or gate.criteria != criteria:
         raise DisagreementError(f"{GATE} does not say what the manifest and {EVALUATION} say")
@@ -177,11 +179,11 @@ def _check_generator(bundle: Bundle, schema: Schema) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    description = _json(bundle, DESCRIPTION)
+    description = read_json(bundle, DESCRIPTION)
     raw = bundle.read(WEIGHTS, _WEIGHTS_LIMIT)
     weights = bundle.manifest.file(WEIGHTS)
     assert weights is not None
-    _same(DESCRIPTION, description, {**_said(bundle.manifest), "weights_sha256": weights.sha256})
+    agree(DESCRIPTION, description, {**repeated(bundle.manifest), "weights_sha256": weights.sha256})
     if description.get("schema") != schema.model_dump(mode="json"):
         raise DisagreementError(f"{DESCRIPTION} is for another schema")
     if bundle.has(SUMS):
@@ -196,13 +198,15 @@ def _check_generator(bundle: Bundle, schema: Schema) -> None:
         raise DamagedGeneratorError(f"{WEIGHTS} cannot be read as safetensors") from error
 
 
-def _same(name: str, content: dict[str, Any], expected: dict[str, Any]) -> None:
+def agree(name: str, content: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise DisagreementError unless the file's content has all that is expected."""
     wrong = [key for key, value in expected.items() if content.get(key) != value]
     if wrong:
         raise DisagreementError(f"{name} does not agree with the manifest: {', '.join(wrong)}")
 
 
-def _json(bundle: Bundle, name: str) -> dict[str, Any]:
+def read_json(bundle: Bundle, name: str) -> dict[str, Any]:
+    """A file that is a JSON object. Raises DisagreementError if it is none."""
     try:
         content = json.loads(bundle.read(name, JSON_LIMIT))
     except (ValueError, RecursionError) as error:

@@ -126,6 +126,8 @@ def _field(column: Column, file: File) -> dict[str, Any]:
 def _type(column: Column) -> str:
     if isinstance(column, CategoryColumn):
         return "sc:Text" if isinstance(column.categories[0], str) else "sc:Integer"
+    if column.kind == "date":
+        return "sc:Date"
     return "sc:Integer" if column.decimals == 0 else "sc:Float"
 
 
@@ -133,6 +135,6 @@ def _about(column: Column) -> str:
     if isinstance(column, CategoryColumn):
         known = f"one of {len(column.categories)} categories"
     else:
-        known = f"{column.bounds[0]:g} to {column.bounds[1]:g} {column.unit}".strip()
+        known = column.reach
     missing = "; may be missing" if column.missing else ""
     return f"{column.description}; {known}{missing}" if column.description else known + missing

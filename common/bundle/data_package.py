@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ..columns import CategoryColumn, Column
+from ..columns import CategoryColumn, Column, iso_date
 from ..schema import Schema, TableSchema
 from .manifest import File
 
@@ -72,6 +72,10 @@ def _field(column: Column) -> dict[str, Any]:
             field |= {"categories": list(column.categories), "categoriesOrdered": True}
         return field
     low, high = column.bounds
+    if column.kind == "date":
+        field["type"] = "date"
+        field["constraints"] |= {"minimum": iso_date(low), "maximum": iso_date(high)}
+        return field
     whole = column.decimals == 0
     field["type"] = "integer" if whole else "number"
     field["constraints"] |= {"minimum": int(low) if whole else low, "maximum": int(high) if whole else high}

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from ..evaluation.figures import Criterion, Evaluation, Gate, Verdict
-from ..release_terms import GateTerms
+from ..release_terms import BY_LAST_SUM, GateTerms
 
 
 class GateFile(BaseModel):
@@ -34,14 +34,27 @@ class GateFile(BaseModel):
             return "its thresholds are not those of the plan"
         if self.verdict != Gate(criteria=self.criteria).verdict:
             return "its verdict does not follow from its criteria"
-        agreed = terms.model_dump()
-        for one in self.criteria:
-            known = agreed.get(one.name, one.threshold if one.threshold in agreed.values() else None)
-            if one.threshold is not None and one.threshold != known:
-                return f"the threshold of {one.name} is not the plan's"
-            if one.verdict == "passed" and not _can_pass(one):
-                return f"{one.name} did not pass"
-        return None
+        names = {one.name for one in self.criteria}
+        if self.criteria and (absent := [name for name in BY_LAST_SUM if name not in names]):
+            return f"it does not say {', '.join(absent)}, which every evaluation measures"
+        return next(filter(None, (_wrong(one, terms) for one in self.criteria)), None)
+
+
+def _wrong(one: Criterion, terms: GateTerms) -> str | None:
+    agreed = terms.model_dump()
+    known = agreed.get(one.name, one.threshold if one.threshold in agreed.values() else None)
+    if one.threshold is not None and one.threshold != known:
+        return f"the threshold of {one.name} is not the plan's"
+    if one.verdict == "passed" and not _can_pass(one):
+        return f"{one.name} did not pass"
+    if one.verdict == "information" and _decides(one):
+        return f"{one.name} decides, and says that it does not"
+    return None
+
+
+def _decides(one: Criterion) -> bool:
+    """What is information only lacks a threshold, or was not measured; those of the last sum never do."""
+    return one.name in BY_LAST_SUM or not (one.value is None or one.threshold is None)
 
 
 def _can_pass(one: Criterion) -> bool:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from ..arrays import SOURCE_TYPE, Arrays
 from ..durable import write_whole
-from ..schema import ImageSchema, SignalSchema
+from ..modalities.described import described
+from ..sampler.output import arrow_type
+from ..schema import ImageSchema, SignalSchema, TableSchema
 
 MOST_EXAMPLES = 200
 """Records that are also written as DICOM or EDF, a file each; the npz has all of them."""
@@ -38,12 +40,15 @@ def write_sidecar(path: Path, facts: dict[str, Any]) -> None:
     write_whole(beside, lambda temporary: temporary.write_text(text, "utf-8"))
 
 
-def write_parquet(frame: pd.DataFrame, path: Path, facts: dict[str, Any]) -> None:
-    """Write a table whose metadata has the mark under ``synthetic``. Raises StorageError."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+def write_parquet(frame: pd.DataFrame, schema: TableSchema, path: Path, facts: dict[str, Any]) -> None:
+    """Write a table in the schema's types, whose metadata has the mark under ``synthetic``.
+
+    Raises StorageError.
+    """
     mark = {**facts, "synthetic": True, "digital_source_type": SOURCE_TYPE, "software": "fedcgan"}
-    metadata = {**(table.schema.metadata or {}), b"synthetic": json.dumps(mark).encode()}
-    marked = table.replace_schema_metadata(metadata)
+    types = [(column.name, arrow_type(pa, described(column))) for column in schema.columns]
+    table = pa.Table.from_pandas(frame[[name for name, _ in types]], preserve_index=False)
+    marked = table.cast(pa.schema(types)).replace_schema_metadata({"synthetic": json.dumps(mark)})
     write_whole(path, lambda temporary: pq.write_table(marked, temporary))
 
 

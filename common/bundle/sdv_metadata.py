@@ -22,4 +22,6 @@ def _column(column: Column) -> dict[str, Any]:
     if isinstance(column, CategoryColumn):
         order = {"order": list(column.categories)} if column.ordered else {}
         return {"sdtype": "categorical", **order}
+    if column.kind == "date":
+        return {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"}
     return {"sdtype": "numerical", "computer_representation": "Int64" if column.decimals == 0 else "Float"}

@@ -15,8 +15,9 @@ from .. import fingerprint
 from ..errors import ConfigError, TooFewSignaturesError, UnknownSignerError
 from .bundle import Bundle
 from .claims import Claims, check_claims
+from .evidence_file import check_evidence
 from .manifest import Manifest
-from .onnx_file import Found, check_onnx
+from .onnx_file import check_onnx
 
 _KEY, _FINGERPRINT = re.compile(r"[0-9a-f]{64}"), re.compile(r"(?:\d[ -]?){40}")
 
@@ -26,14 +27,16 @@ class Verified:
     """A bundle in which nothing is wrong.
 
     signed: sites whose counter-signatures are in it; pinned: whether the coordinator's key is the one that
-    the caller expected; otherwise nobody has checked who that is
+    the caller expected; otherwise nobody has checked who that is; onnx, evidence: whether the bundle has a
+    portable generator, and the numbers of a page
     """
 
     bundle: Bundle
     claims: Claims
     signed: tuple[str, ...]
     pinned: bool
-    onnx: Found
+    onnx: bool
+    evidence: bool
 
     @property
     def manifest(self) -> Manifest:
@@ -72,7 +75,7 @@ def verify(
         )
     bundle.check_files(read)
     claims = check_claims(bundle)
-    onnx = check_onnx(bundle)
+    onnx, evidence = check_onnx(bundle), check_evidence(bundle, claims)
     signed = tuple(bundle.counter_signed())
     if complete and len(signed) < bundle.manifest.signatures:
         absent = [party.name for party in bundle.manifest.sites if party.name not in signed]
@@ -81,7 +84,7 @@ def verify(
             f"not signed: {', '.join(absent)}",
             hint="there: fedcgan site sign; here: fedcgan release countersign",
         )
-    return Verified(bundle, claims, signed, signer is not None, onnx)
+    return Verified(bundle, claims, signed, signer is not None, onnx, evidence)
 
 
 def check_signer(signer: str) -> None:

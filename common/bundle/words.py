@@ -51,8 +51,10 @@ def proven(verified: Verified) -> list[str]:
         "thresholds of the plan.",
         "The weights are safetensors: numbers, from which no program can be started when they are read.",
     ]
-    if verified.onnx == "agrees":
-        said.append("generator.onnx says that it belongs to the same plan and schema.")
+    if verified.onnx:
+        said.append("generator.onnx says the same plan, schema, ε, δ and unit; so do files drawn from it.")
+    if verified.evidence:
+        said.append("report.evidence.json, the page's numbers, has this budget and this verdict.")
     return said
 
 
@@ -66,6 +68,8 @@ def not_proven(verified: Verified) -> list[str]:
         "sign for all. Ask one of them.",
         "That the figures of report and gate were measured as described: that is what the coordinator and "
         "the sites say.",
+        "That the papers (report.html, and those that end in .md) say what these files say: they are for "
+        "people, and were not compared.",
         "That the generator is the one that the run made, and that the synthetic records come from it.",
         "That nobody can learn anything about a person: ε and δ bound it, they do not end it. "
         "DP_STATEMENT.md says what they do not cover.",
@@ -75,10 +79,5 @@ def not_proven(verified: Verified) -> list[str]:
         said.append(
             "What the earlier runs cost on which this one goes on: that is what the coordinator says in the "
             "plan."
-        )
-    if verified.onnx == "not looked at":
-        said.append(
-            "That generator.onnx is of the same plan: neither onnx nor onnxruntime is installed here. "
-            "(Its bytes are the ones that were signed.)"
         )
     return said

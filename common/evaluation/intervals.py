@@ -53,13 +53,6 @@ def more_than_chance(events: float, trials: float, other_events: float, other_tr
     return float(hypergeom.sf(found - 1, total, found + other, of))
 
 
-def mean_interval(values: NDArray[np.floating], level: float = LEVEL) -> Interval:
-    """Of the mean of independent values, by the normal limit."""
-    mean, z = float(values.mean()), float(norm.ppf((1 + level) / 2))
-    half = z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("inf")
-    return float(mean - half), float(mean + half)
-
-
 def auc_interval(
     positive: NDArray[np.floating], negative: NDArray[np.floating], level: float = LEVEL
 ) -> tuple[float, float, float]:

@@ -137,8 +137,7 @@ def columns(schema: Schema) -> list[tuple[str, str, str]]:
             if isinstance(column, CategoryColumn):
                 allowed = f"{len(column.categories)} categories"
             else:
-                allowed = f"{column.bounds[0]:g} to {column.bounds[1]:g} {column.unit}".strip()
-                allowed += f", {column.decimals} decimals"
+                allowed = column.reach + ("" if column.kind == "date" else f", {column.decimals} decimals")
             found.append(
                 (column.name, allowed + (", may be missing" if column.missing else ""), column.description)
             )

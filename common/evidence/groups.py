@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns import CategoryColumn, Column, NumberColumn
+from ..columns import CategoryColumn, Column, NumberColumn, iso_date
 from ..modalities.grouping import Grouping
 from ..schema import TableSchema
 from .formats import DASH
@@ -73,7 +73,8 @@ def _interval(column: NumberColumn, codes: NDArray[np.int64], missing: int) -> s
     low, high = _reach(column, codes)
     step = 10.0**-column.decimals if column.decimals < 3 else 0.0
     last = round(high - step, 9) if column.decimals == 0 else high
-    return _number(low) if last <= low else _number(low) + DASH + _number(last)
+    said = iso_date if column.kind == "date" else _number
+    return said(low) if last <= low else said(low) + DASH + said(last)
 
 
 def _reach(column: NumberColumn, codes: NDArray[np.int64]) -> tuple[float, float]:

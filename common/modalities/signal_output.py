@@ -123,8 +123,8 @@ def figure(
     """A marked PNG with a line plot for each signal.
 
     signals: [rows, columns, channels, length], a row for each category in the schema's order, or for those
-    shown. One channel is drawn in its unit; several are drawn above one another, each over the range of its
-    bounds. Raises ShapeError or StorageError.
+    shown; nan where there is none. One channel is drawn in its unit; several are drawn above one another,
+    each over the range of its bounds. Raises ShapeError or StorageError.
     """
     codes = np.arange(schema.classes) if shown is None else shown
     if signals.ndim != 4 or signals.shape[2:] != schema.shape or signals.shape[0] != len(codes):

@@ -84,8 +84,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         if options.out is None:
             raise RequestError("images and signals need --out", hint="e.g. -o samples.npz")
         arrays = sample_arrays(found.kind, found.network, *wanted)
-        write_arrays(arrays, found.kind, options.out, found.facts)
-        done, said = report(arrays), sentences(arrays)
+        written = write_arrays(arrays, found.kind, options.out, found.facts)
+        done, said = {**report(arrays), "records": written}, sentences(arrays)
     if options.out is not None:
         said.insert(0, f"{done['records']} synthetic records in {options.out}, marked so")
     for sentence in [] if options.json or sys.stderr is None else said:

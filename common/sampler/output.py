@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -65,7 +66,7 @@ def _write_parquet(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None
         import pyarrow.parquet as pq
     except ImportError as error:
         raise PackageError("Parquet needs pyarrow", hint="pip install 'fedcgan-sample[parquet]'") from error
-    layout = pa.schema([(column.name, _type(pa, column)) for column in sample.table.columns])
+    layout = pa.schema([(column.name, arrow_type(pa, column)) for column in sample.table.columns])
     layout = layout.with_metadata({"synthetic": json.dumps(marks(facts))})
 
     def write(temporary: Path) -> None:
@@ -81,7 +82,8 @@ def _write_parquet(sample: Sample, path: Path, facts: Mapping[str, Any]) -> None
     write_whole(path, write)
 
 
-def _type(pa: Any, column: Column) -> Any:
+def arrow_type(pa: Any, column: Column) -> Any:
+    """Of a column in Parquet: whole numbers stay whole and dates dates, missing ones or not."""
     if isinstance(column, Category):
         return pa.int64() if isinstance(column.categories[0], int) else pa.string()
     if column.date:
@@ -91,7 +93,7 @@ def _type(pa: Any, column: Column) -> Any:
 
 def _arrow(pa: Any, column: Column, values: Values) -> Any:
     if isinstance(column, Category):
-        known = pa.array(column.categories, _type(pa, column))
+        known = pa.array(column.categories, arrow_type(pa, column))
         return known.take(pa.array(values.steps, mask=values.absent))
     if column.date:
         days = np.where(values.absent, 0, values.steps).astype(np.int32)
@@ -100,16 +102,44 @@ def _arrow(pa: Any, column: Column, values: Values) -> Any:
     return pa.array(steps, mask=values.absent)
 
 
-def write_arrays(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[str, Any]) -> None:
-    """An npz, or of images a PNG grid with a row a class. Raises RequestError, PackageError or FileError."""
+def write_arrays(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[str, Any]) -> int:
+    """An npz, or of images a PNG grid: a row for each class, at most ten of it. Returns how many are there.
+
+    Raises RequestError, PackageError or FileError.
+    """
     if path.suffix == ".npz":
         _write_npz(sample, kind, path, facts)
-    elif path.suffix == ".png" and kind.whole:
-        content = png(_grid(sample), facts)
+        return len(sample)
+    if path.suffix == ".png" and kind.whole:
+        some = first_of_each(sample.values, sample.labels)
+        content = png(_grid(some.rows), facts)
         write_whole(path, lambda temporary: temporary.write_bytes(content))
-    else:
-        ends = ".npz or .png" if kind.whole else ".npz"
-        raise RequestError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {ends}")
+        return some.count
+    ends = ".npz or .png" if kind.whole else ".npz"
+    raise RequestError(f"{path.name}: samples cannot be written so", hint=f"a name that ends in {ends}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Some:
+    """Records to look at. rows: [classes, columns, channels, ...], white (of signals nan) where a class has
+    fewer; classes: int64[classes], those that have any; count: how many records there are
+    """
+
+    rows: NDArray[Any]
+    classes: NDArray[np.int64]
+    count: int
+
+
+def first_of_each(values: NDArray[Any], labels: NDArray[np.int64]) -> Some:
+    """The first ten of each class, or as many as it has."""
+    classes = np.unique(labels)
+    places = [np.nonzero(labels == label)[0][:_COLUMNS] for label in classes]
+    counts = [len(found) for found in places]
+    blank = 255 if values.dtype == np.uint8 else np.nan
+    rows = np.full((len(classes), max(counts), *values.shape[1:]), blank, values.dtype)
+    for row, found in zip(rows, places, strict=True):
+        row[: len(found)] = values[found]
+    return Some(rows, classes, sum(counts))
 
 
 def _write_npz(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[str, Any]) -> None:
@@ -130,13 +160,10 @@ def _write_npz(sample: ArraySample, kind: ArrayKind, path: Path, facts: Mapping[
     write_whole(path, write)
 
 
-def _grid(sample: ArraySample) -> NDArray[np.uint8]:
-    """Some of each class present in a row, with white between: uint8[height, width, channels]."""
-    present, counts = np.unique(sample.labels, return_counts=True)
-    columns = int(min(_COLUMNS, counts.min()))
-    rows = [sample.values[np.nonzero(sample.labels == label)[0][:columns]] for label in present]
+def _grid(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A row for each class, with white between: uint8[height, width, channels]."""
     around = ((0, 0), (0, 0), (0, 0), (0, _BORDER), (0, _BORDER))
-    framed = np.pad(np.stack(rows), around, constant_values=255).transpose(0, 3, 1, 4, 2)
+    framed = np.pad(rows, around, constant_values=255).transpose(0, 3, 1, 4, 2)
     sheet = framed.reshape(framed.shape[0] * framed.shape[1], -1, framed.shape[4])
     return np.pad(sheet, ((_BORDER, 0), (_BORDER, 0), (0, 0)), constant_values=255)
 

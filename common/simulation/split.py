@@ -35,10 +35,16 @@ def assign(
 
 def _by_column(frame: pd.DataFrame, sites: Sites) -> tuple[list[str], Indices]:
     codes, values = pd.factorize(_column(frame, sites), sort=True)
-    if len(values) != sites.count or (codes < 0).any():
+    if (codes < 0).any():
+        raise ConfigError(
+            f"column {sites.column!r} has no value in {int((codes < 0).sum())} rows, which have no site then",
+            hint="name the site of every row, or leave these rows out",
+        )
+    if len(values) != sites.count:
         raise ConfigError(
             f"column {sites.column!r} splits the table into {len(values)} sites, "
-            f"the configuration says {sites.count}"
+            f"the configuration says {sites.count}",
+            hint=f"count = {len(values)} under [sites], or another column",
         )
     names = [f"site-{value}" for value in values]
     if len(set(names)) != len(names) or not all(_FOLDER_NAME.fullmatch(name) for name in names):

@@ -27,10 +27,10 @@ def download(content: bytes | Path, name: str, media_type: str = "application/oc
     return Response(content, media_type=media_type, headers=headers)
 
 
-def document(path: Path) -> Response:
+def document(content: bytes) -> Response:
     """A released page, such as the evidence page, as it is: with its own style, without any script."""
     headers = {"Content-Security-Policy": DOCUMENT_POLICY}
-    return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
 def file_name(name: str) -> str:

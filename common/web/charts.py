@@ -127,21 +127,6 @@ def bars(title: str, rows: Sequence[Bar], *, mark: tuple[float, str] | None = No
     return head + Markup("").join(found) + Markup("</tbody></table>")
 
 
-def spark(values: ArrayLike) -> Markup:
-    """A line as high as the text, beside a number that says the same; nothing of fewer than two values."""
-    y = np.asarray(values, np.float64)
-    y = y[np.isfinite(y)]
-    if len(y) < 2:
-        return Markup("")
-    x, y = decimated(np.arange(len(y), dtype=np.float64), y)
-    spread = max(float(np.ptp(y)), 1e-12)
-    path = _path(x / x[-1] * 100, 22 - (y - y.min()) / spread * 20, False)
-    return Markup(
-        '<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true" '
-        'focusable="false"><path class="line" d="{0}"/></svg>'
-    ).format(path)
-
-
 def _finite(one: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.asarray(one.x, np.float64), np.asarray(one.y, np.float64)
     kept = np.isfinite(x) & np.isfinite(y)

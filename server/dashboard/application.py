@@ -7,6 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from common.errors import StorageError
 from common.web import playground
 from common.web.application import Web, create
 
@@ -61,5 +62,6 @@ def _first_is_the_run(desk: Desk) -> None:
     @desk.web.get("/")
     def home(request: Request) -> Response:
         found = desk.runs.latest()
-        assert found is not None
+        if found is None:
+            raise StorageError("the simulation is being prepared", hint="load this page again in a moment")
         return run_pages.run_page(desk, request, found)

@@ -61,10 +61,16 @@ class Shown:
         return f"Simulation {self._simulation.name}"
 
     def places(self) -> Mapping[str, Place]:
-        """All runs, newest first, by the beginning of their plans' hashes."""
+        """All runs, newest first, by the beginning of their plans' hashes.
+
+        None of a simulation that is being made anew, and has no plan yet.
+        """
         if self._simulation is not None:
-            plan = Plan.from_json((self._simulation.folder / "plan.json").read_bytes())
-            return {plan.hash[:_KEY]: self._simulation}
+            try:
+                raw = (self._simulation.folder / "plan.json").read_bytes()
+            except FileNotFoundError:
+                return {}
+            return {key_of(Plan.from_json(raw).hash): self._simulation}
         assert self.federation is not None
         plans = list((self.federation.folder / "runs").glob("*/plan.json"))
         plans.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)

@@ -108,7 +108,7 @@ def wanted(form: Form) -> tuple[RunConfig, list[str]]:
         elif field.required:
             raise ConfigError(f"{field.label} is empty", hint=field.how)
     _merge(content, _further(form.get(FURTHER, "")))
-    return validated(RunConfig, content, _FORM, ConfigError), form.all(SITES)
+    return validated(RunConfig, content, _FORM, ConfigError, str(_FORM)), form.all(SITES)
 
 
 def name_of(run: RunConfig, sites: list[str], schema: str) -> str:

@@ -30,7 +30,7 @@ def add(desk: Desk) -> None:
         content.setdefault("chosen", members)
         content.setdefault("estimate", None)
         status = 400 if content["error"] else 200
-        return web.page(request, "plan-new.html.j2", status, name=said.get("name", ""), **_shown(content))
+        return web.page(request, "plan-new.html.j2", status, **_shown(content))
 
     def planned(form: Form) -> tuple[Plan, str]:
         from ..planned import planned as make  # networks with it, which no other page needs

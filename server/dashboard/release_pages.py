@@ -16,9 +16,8 @@ from common.bundle.archive import write_zip
 from common.bundle.contents import FolderContents, chunks, opened
 from common.bundle.words import attention, not_proven, proven
 from common.errors import FedcganError, GateFailedError
-from common.web.answers import file_name
+from common.web.answers import document, file_name
 from common.web.application import Form, see_other
-from common.web.headers import DOCUMENT_POLICY
 
 from .commands import Command
 from .desk import Desk
@@ -66,8 +65,7 @@ def add(desk: Desk) -> None:
             raise HTTPException(404)
         with contents.open(_PAGE) as source:
             content = b"".join(chunks(source, _LONGEST_PAGE))
-        headers = {"Content-Security-Policy": DOCUMENT_POLICY}
-        return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+        return document(content)
 
     @web.get("/releases/{key}/{number}/zip")
     def archive(request: Request, key: str, number: int) -> Response:
@@ -99,8 +97,7 @@ def add(desk: Desk) -> None:
         from ..countersigning import add as add_signatures
 
         run = _finished(desk, request.path_params["key"])
-        number = request.path_params["number"]
-        path = _bundle(desk, run.key, int(number) if number.isdigit() else -1)
+        path = _bundle(desk, run.key, _number(request.path_params["number"]))
         with tempfile.TemporaryDirectory(prefix="fedcgan-") as folder:
             file = Path(folder) / "pasted.signature.json"
             file.write_text(form.get("signature", "").strip(), "utf-8")  # its one form has no end of line
@@ -130,6 +127,11 @@ def _finished(desk: Desk, key: str) -> Run:
     if run.state != "finished":
         raise HTTPException(404)
     return run
+
+
+def _number(text: str) -> int:
+    """Of a bundle; -1, which none has, of what is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else -1
 
 
 def _bundle(desk: Desk, key: str, number: int) -> Path:

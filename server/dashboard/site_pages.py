@@ -164,6 +164,6 @@ def _site(desk: Desk, connections: Connections, kits: Kits, name: str) -> dict[s
 
 
 def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_DAYS):
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= _MOST_DAYS):
         raise ConfigError(f"a kit can be answered for 1 to {_MOST_DAYS} days", hint=f"{_DAYS} is usual")
     return int(text)

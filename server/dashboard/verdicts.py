@@ -21,11 +21,10 @@ _SAID: dict[Verdict, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """verdict: None if the evaluation cannot be read; private: it rests on records and may not go out"""
+    """verdict: None if the evaluation cannot be read"""
 
     verdict: Verdict | None
     said: str
-    private: bool
     criteria: tuple[Criterion, ...]
 
 
@@ -37,7 +36,6 @@ def outlook(run: Run) -> Outlook:
         try:
             evaluation = Evaluation.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
-            return Outlook(None, "The evaluation of this run cannot be read.", False, ())
+            return Outlook(None, "The evaluation of this run cannot be read.", ())
     gate = GateFile.of(evaluation, run.plan.release.gate, None)
-    private = evaluation is not None and not evaluation.shareable
-    return Outlook(gate.verdict, _SAID.get(gate.verdict, gate.verdict), private, gate.criteria)
+    return Outlook(gate.verdict, _SAID.get(gate.verdict, gate.verdict), gate.criteria)

@@ -15,6 +15,7 @@ from common.errors import (
 )
 from common.plan import Plan
 from common.privacy.accounting import epsilon
+from common.release_terms import BY_LAST_SUM
 
 from .made import changed_json, evaluation, resigned
 
@@ -119,20 +120,60 @@ def test_another_gate(mine, run, plan):
     refused(DisagreementError, mine, run, match="verdict")
 
 
+def in_both(folder, change):
+    """The same change of the list of criteria in gate.json and evaluation.json."""
+    changed_json(folder / "gate.json", lambda gate: change(gate["criteria"]))
+    changed_json(folder / "evaluation.json", lambda said: change(said["gate"]["criteria"]))
+
+
 def test_a_criterion_that_passed_above_its_threshold(mine, run):
-    for name, place in (("gate.json", lambda c: c), ("evaluation.json", lambda c: c["gate"])):
-        changed_json(mine / name, lambda content, find=place: find(content)["criteria"][0].update(low=0.9))
+    in_both(mine, lambda criteria: criteria[0].update(low=0.9))
     refused(DisagreementError, mine, run, match="did not pass")
+
+
+@pytest.mark.parametrize(
+    "said", [{"value": 0.9}, {"value": 0.9, "threshold": None}, {"value": None, "low": None, "high": None}]
+)
+def test_what_decides_cannot_be_for_information(said, mine, run):
+    """Neither with its threshold, nor with one or the other left out."""
+    in_both(mine, lambda criteria: criteria[0].update(verdict="information", **said))
+    refused(DisagreementError, mine, run, match="copies decides")
+
+
+def test_nor_can_another_with_value_and_threshold(mine, run):
+    in_both(mine, lambda criteria: criteria[-1].update(verdict="information", value=0.9))
+    refused(DisagreementError, mine, run, match="risk decides")
+
+
+def test_lines_that_are_for_information(mine, run, plan):
+    """Those of the exact gate, as it writes them."""
+    line = {**evaluation(plan).gate.criteria[0].model_dump(mode="json"), "verdict": "information"}
+    attacks = {**line, "name": "anonymeter", "value": None, "threshold": plan.release.gate.risk}
+    closest = {**line, "name": "dcr", "value": 0.5, "threshold": None}
+    in_both(mine, lambda criteria: criteria.extend([attacks, closest]))
+    resigned(mine, run)
+    assert verify(mine).manifest.gate == "passed"
+
+
+@pytest.mark.parametrize("name", BY_LAST_SUM)
+def test_a_criterion_that_is_left_out(name, mine, run):
+    def without(criteria):
+        criteria[:] = [one for one in criteria if one["name"] != name]
+
+    in_both(mine, without)
+    refused(DisagreementError, mine, run, match=f"does not say {name}")
+
+
+def test_an_evaluation_on_records_is_in_no_release(mine, run):
+    changed_json(mine / "evaluation.json", lambda said: said.update(shareable=False))
+    refused(DisagreementError, mine, run, match="computed from records")
 
 
 def test_thresholds_are_those_of_the_plan(mine, run, plan):
     changed_json(mine / "gate.json", lambda gate: gate["terms"].update(copies=0.9))
     refused(DisagreementError, mine, run, match="thresholds")
     changed_json(mine / "gate.json", lambda gate: gate["terms"].update(copies=plan.release.gate.copies))
-    for name, place in (("gate.json", lambda c: c), ("evaluation.json", lambda c: c["gate"])):
-        changed_json(
-            mine / name, lambda content, find=place: find(content)["criteria"][0].update(threshold=0.9)
-        )
+    in_both(mine, lambda criteria: criteria[0].update(threshold=0.9))
     refused(DisagreementError, mine, run, match="threshold")
 
 

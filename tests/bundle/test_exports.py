@@ -15,9 +15,12 @@ from common.bundle import croissant, marks
 from common.bundle.data_package import data_package, slug
 from common.bundle.manifest import File
 from common.bundle.sdv_metadata import sdv_metadata
+from common.evidence import documents
+from common.evidence.groups import groups_of
 from common.evidence.sbom import sbom
 from common.modalities.array_files import read_arrays
-from tests import toy, toy_arrays
+from tests import released, toy, toy_arrays
+from tests.released import MIXED
 
 from .made import manifest_of
 
@@ -69,6 +72,28 @@ def test_a_data_package_describes_every_row(whole):
             assert given.astype(int).isin(rules["enum"]).all()
         else:
             assert given.astype(float).between(rules["minimum"], rules["maximum"]).all()
+
+
+def test_dates_are_days_of_the_calendar():
+    """As the CSV has them, in every export and in what people read; no days since 1970."""
+    admitted = MIXED.columns[0]
+    assert admitted.kind == "date"
+    about = {"version": "1", "made": "2027-01-31", "licence": None}
+    file = File(path="synthetic/records.csv", size=3, sha256="ab" * 32, media="text/csv")
+    field = data_package(MIXED, [file], **about)["resources"][0]["schema"]["fields"][0]
+    bounds = {"minimum": "2019-01-01", "maximum": "2020-12-31"}
+    assert (field["type"], field["constraints"]) == ("date", {"required": True, **bounds})
+    found = croissant.croissant(MIXED, [file], **about, cite="", responsible={})
+    field = found["recordSet"][0]["field"][0]
+    assert (field["dataType"], field["description"]) == ("sc:Date", "2019-01-01 to 2020-12-31")
+    said = sdv_metadata(MIXED)["tables"]["mixed"]["columns"]["admitted"]
+    assert said == {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"}
+    assert documents.columns(MIXED)[0] == ("admitted", "2019-01-01 to 2020-12-31", "")
+    labels = {label for groups in groups_of(MIXED, released.table().grouping)[:2] for label in groups.labels}
+    assert "2019-01-01" in labels
+    day = r"20\d\d-\d\d-\d\d"
+    assert all(re.fullmatch(f"{day}(\N{EN DASH}{day})?|missing", label) for label in labels)
+    assert any(label.endswith("2021-06-30") for label in labels)
 
 
 def test_names_that_formats_do_not_take():

@@ -48,7 +48,7 @@ def federated(tmp_path_factory):
         with pytest.raises(ProtocolError, match="the run is"):
             finished(run.folder)  # not before it is
         conduct.conduct(run.folder, sites.make)
-    measured = finished(run.folder).evaluation(public_records=False)
+    measured = finished(run.folder).evaluation
     said = REASON if measured.gate.verdict != "passed" else None
     bundle(finished(run.folder), where / "as-measured", Wanted(override=said))
     write_evaluation(run.folder / "release", evaluation(plan))

@@ -146,12 +146,18 @@ def test_no_trace_of_a_record_is_in_a_release(out, run, tmp_path):
     assert with_traces(made) == ["leak.bin", "leak.csv"]
 
 
-def test_a_private_evaluation_is_refused_unless_records_are_public(again, plan):
+@pytest.mark.parametrize("public", [False, True])
+def test_a_private_evaluation_is_refused(public, again, plan):
+    """Of public records, too: the page that everybody gets has no place for it."""
     write_evaluation(again, evaluation(plan, shareable=False))
     with pytest.raises(PrivateEvaluationError):
-        bundle(finished(again), again.parent / "bundle", Wanted())
-    bundle(finished(again), again.parent / "bundle", Wanted(public_records=True))
-    report = json.loads((again.parent / "bundle" / "report.json").read_text())
+        bundle(finished(again), again.parent / "bundle", Wanted(public_records=public))
+
+
+def test_of_public_records_the_whole_report_leaves(again, command):
+    code, envelope = command("release", again, "--public-records")
+    assert code == 0, envelope
+    report = json.loads((again.with_name("out.bundle") / "report.json").read_text())
     assert {"records", "tvd1"} <= report.keys()
 
 

@@ -128,6 +128,18 @@ def test_a_split_by_a_column_names_one_that_exists(split):
         assign(toy.records(), "patient", sites, np.random.default_rng(0))
 
 
+def test_a_row_without_a_site_is_not_another_number_of_sites():
+    sites, random = Sites(count=4, split="column", column="hospital"), np.random.default_rng(0)
+    frame = toy.records(100)
+    frame.loc[[3, 5], "hospital"] = None
+    with pytest.raises(ConfigError, match="no value in 2 rows") as caught:
+        assign(frame, None, sites, random)
+    assert caught.value.hint
+    with pytest.raises(ConfigError, match="into 4 sites, the configuration says 3") as caught:
+        assign(toy.records(100), None, sites.model_copy(update={"count": 3}), random)
+    assert "count = 4" in caught.value.hint
+
+
 def test_a_table_without_a_row_is_refused_with_a_hint():
     with pytest.raises(TooFewRecordsError, match="no rows") as caught:
         assign(toy.records().iloc[:0], "patient", Sites(count=4), np.random.default_rng(0))

@@ -45,6 +45,8 @@ def test_a_release_needs_a_reason_where_the_gate_did_not_pass(watching, simulate
     assert (refused.status_code, code(refused)) == (400, "gate-failed")
     assert 'value="CC-BY-4.0"' in refused.text  # nothing is lost
     assert list(simulated.parent.glob("*.bundle*")) == []
+    for number in ("²", "9" * 5000):
+        assert watching.act(f"{where}/{number}/countersign", signature="").status_code == 404
     for gone in ("/releases/000000000000", f"{where}/0", f"{where}/0/zip", f"{where}/0/evidence"):
         assert watching.get(gone).status_code == 404
 

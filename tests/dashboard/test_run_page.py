@@ -1,6 +1,7 @@
 """A run's page is the fold of its log: of a real run, and of an invented one in each of its states."""
 
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from server.dashboard.places import Place, find
 from server.dashboard.runs import Run
 from server.run_folder import RunFolder
 from tests.web.browser import served
-from tests.web.inside import Inside
+from tests.web.inside import Inside, code
 
 NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
 
@@ -218,6 +219,23 @@ def test_a_simulation_is_found_by_its_release_and_by_its_run(simulated):
         shown = find(folder)
         assert shown.title == "Simulation heart"
         assert [place.release.name for place in shown.places().values()] == ["heart"]
+
+
+def test_a_simulation_that_is_made_anew_is_being_prepared(simulated, tmp_path):
+    for suffix in ("", ".run"):
+        shutil.copytree(simulated.with_name("heart" + suffix), tmp_path / ("heart" + suffix))
+    shown = find(tmp_path / "heart")
+    with (
+        served(lambda port: dashboard(shown, None, read_only=False, port=port)) as (web, _),
+        Inside(web) as browser,
+    ):
+        for gone in (tmp_path / "heart.run" / "plan.json", tmp_path / "heart.run"):
+            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+            answer = browser.get("/")
+            assert (answer.status_code, code(answer)) == (400, "storage")
+            assert "being prepared" in answer.text
+            assert browser.get("/releases").status_code == 200
+            assert browser.get("/playground").status_code == 200
 
 
 def test_read_only_shows_all_and_does_nothing(simulated):

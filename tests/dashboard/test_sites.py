@@ -78,7 +78,16 @@ def test_invite_fetch_once_admit_shut_out(inside, members, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "days"),
-    [("", "14"), ("north", "14"), ("North", "14"), ("a b", "14"), ("new", "0"), ("new", "x")],
+    [
+        ("", "14"),
+        ("north", "14"),
+        ("North", "14"),
+        ("a b", "14"),
+        ("new", "0"),
+        ("new", "x"),
+        ("new", "9" * 5000),
+    ],
+    ids=range(7),
 )
 def test_an_invitation_that_cannot_be_made_keeps_the_form(inside, members, name, days):
     answer = inside.act("/invite", name=name, days=days)
@@ -171,6 +180,7 @@ def test_wishes_that_cannot_be_are_explained_beside_the_form(inside, members, fi
         kept = {**WISHES, field: value}["training-records_per_site"]
         assert f'value="{kept}"' in answer.text
         assert value.split("\n")[0] in answer.text
+        assert "in the file" not in answer.text
     assert not (members[0].folder / "plans").exists()
 
 

@@ -27,7 +27,7 @@ from common.privacy.ledger import Cap, Ledger
 from common.privacy.mechanism import GaussianSum
 from common.records import Records
 from common.rehearsal import synthetic_rows
-from common.release_terms import Evaluate
+from common.release_terms import BY_LAST_SUM, Evaluate
 from common.states import EvaluateState
 from server.checkpoint import Checkpoint
 from server.evaluated import evaluated
@@ -273,6 +273,7 @@ def test_the_shared_gate_fails_a_generator_that_copies(share, verdict):
     ]
     assert found.shareable
     assert {criterion.source for criterion in found.gate.criteria} == {"secure sum"}
+    assert tuple(criterion.name for criterion in found.gate.criteria) == BY_LAST_SUM
 
 
 def _wide(number):
@@ -285,6 +286,7 @@ def _wide(number):
 def test_few_records_are_not_a_pass(running, state):
     found = evaluated(running.plan, running.run.schema, state, None)
     assert found.gate.verdict == "inconclusive"  # 500 people cannot show what a copy would be
+    assert tuple(criterion.name for criterion in found.gate.criteria) == BY_LAST_SUM
 
 
 def test_figures_of_many_records_are_near_the_truth():
@@ -381,4 +383,6 @@ def test_arrays_are_evaluated_by_their_label(kind):
     assert counts[TRAINED].sum() == pytest.approx(split.training.units)
     assert counts[HELD_OUT].sum() == pytest.approx(split.held_out.units)
     assert COLUMNS not in counts
+    gate = evaluated(plan, schema, reached(plan, phi.sum(split, rows[:400])), arrays).gate
+    assert tuple(criterion.name for criterion in gate.criteria) == BY_LAST_SUM
     assert sum(isinstance(m, GaussianSum) for m in plan.mechanisms) == 2

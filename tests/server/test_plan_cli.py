@@ -40,5 +40,11 @@ def test_what_is_no_plan_has_a_hint(tmp_path):
         assert (done.returncode, error["code"]) == (2, "config")
         assert says in error["message"]
         assert "fedcgan plan new" in error["hint"]
+    for option in (("--federation", made.folder), ("--detach",), ("--answer-within", "5m")):
+        done = typed("run", tmp_path / "run.toml", *option, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (done.returncode, error["code"]) == (2, "config")
+        assert option[0] in error["message"]
+        assert "fedcgan plan new" in error["hint"]
     done = typed("plan", "estimate", tmp_path / "absent.toml", "--json")
     assert json.loads(done.stdout)["error"]["hint"]

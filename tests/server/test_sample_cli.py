@@ -2,10 +2,19 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from common.array_output import write_samples
+from common.arrays import Arrays
+from common.modalities import signal_output
+from common.sampler.arrays import ArraySample
+from common.sampler.cli import main
+from common.sampler.output import write_arrays
+from common.sampler.session import load
 from server import cli
 from server.onnx_export import export_onnx
 from tests import released, toy_arrays
@@ -67,6 +76,34 @@ def test_images_are_balanced_and_interpolated(fedcgan, tmp_path):
     assert [len(list(path.iterdir())) for path in (tmp_path / "folder").iterdir()] == [2] * 10
     assert fedcgan("sample", "--from", ".", "--interpolate", 3, "-o", "between.png")[0] == 0
     assert fedcgan("sample", "--from", ".", "--interpolate", 3, "-o", "x.png", "--balance", "digit")[0] == 2
+
+
+def test_a_picture_shows_ten_of_each_class_and_says_how_many_that_are(fedcgan, tmp_path, capsys):
+    """A class that was drawn once does not take the others with it; a place that is empty is white."""
+    generator = released.arrays(toy_arrays.DIGITS)
+    export_onnx(generator, tmp_path / "generator.onnx")
+    arrays = toy_arrays.digits()
+    labels = np.array([0] * 195 + [1] * 4 + [2])
+    sample, kind = ArraySample(arrays.values[:200], labels, ()), load(tmp_path).kind
+    assert write_arrays(sample, kind, tmp_path / "x.png", generator.facts) == 15
+    with Image.open(tmp_path / "x.png") as picture:
+        sheet = np.asarray(picture)
+    assert sheet.shape == (3 * 30 + 2, 10 * 30 + 2)
+    assert np.array_equal(sheet[32:60, 92:120], arrays.values[198, 0])
+    assert (sheet[32:, 122:] == 255).all()
+    told = fedcgan("sample", "--from", ".", "-n", 150, "--balance", "digit", "-o", "y.png", "--json")[1]
+    assert json.loads(told)["data"]["records"] == 100
+    capsys.readouterr()
+    assert main([".", "-n", "150", "--balance", "digit", "-o", "z.png"]) == 0
+    assert "100 synthetic records in z.png" in capsys.readouterr().err
+
+
+def test_a_figure_of_signals_has_place_for_each_class(tmp_path):
+    waves = toy_arrays.waves(30)
+    labels = np.array([0] * 29 + [1])
+    found = released.arrays(toy_arrays.WAVES)
+    assert write_samples(found, Arrays(waves.values[:30], labels), tmp_path / "x.png") == 11
+    assert signal_output.is_marked(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,9 @@ import re
 
 import numpy as np
 import pytest
-from markupsafe import Markup
 
-from common.evidence import svg
 from common.web import charts, statics
 from common.web.charts import Bar, Series
-from common.web.figures import restyled
 from common.web.nice import decimated, ends_of, tick
 
 PUBLISHED = {  # SHA-256 of dist/ in the packages of the npm registry
@@ -97,30 +94,3 @@ def test_bars_share_a_scale():
     assert 'class="fill failed" width="98"' in drawn
     assert drawn.count("M49 0V10") == 2
     assert "a&lt;b" in drawn
-    assert charts.spark([1]) == ""
-    assert 'd="M0 22L50 2L100 12"' in charts.spark([1, float("nan"), 3, 2])
-
-
-def test_a_figure_keeps_its_looks_without_styles():
-    with svg.drawing():
-        figure = svg.sheet(300, 200)
-        axes = svg.axes(figure, 30, 30, 5, 5)
-        axes.plot([1, 2, 3], color=svg.SYNTHETIC)
-        axes.fill_between([1, 2], [2, 2], color=svg.OVER, alpha=0.3, hatch="//")
-        before = svg.inline(figure, "a", 'A style="x" & more', "Text")
-    after = restyled(before)
-    assert isinstance(after, Markup)
-    assert re.search(r'<[^>]* style="', before)
-    assert not re.search(r'<[^>]* style="', after)
-    assert "var(" not in after
-    sheet = (statics.FOLDER / "dashboard.css").read_text()
-    used = {one for found in re.findall(r'class="([^"]*)"', after) for one in found.split()}
-    assert {"s-synthetic", "f-over", "f-muted"} <= used
-    for name in used - {"chart"}:
-        assert f".{name} {{" in sheet
-    for variable in svg._VARIABLES.values():
-        name = variable.removeprefix("var(--").removesuffix(")")
-        assert f".f-{name} {{ fill: {variable}; }}" in sheet
-        assert f".s-{name} {{ stroke: {variable}; }}" in sheet
-    for wanted in ('fill-opacity="0.3"', 'stroke-width="1.5"', 'text-anchor="middle"', 'font-size="11px"'):
-        assert wanted in after
