@@ -32,6 +32,7 @@ from .finding import Finding
 from .membership import Membership
 from .plan_costs import budget
 from .proposals import Proposals
+from .record_files import holding, open_to_all
 from .site import Site
 
 CHECKS = (
@@ -130,20 +131,13 @@ class Preflight:
                 return Finding.failed("secrets", sentence, f"chmod {right} {path}")
             if path.stat().st_uid != folder.stat().st_uid:
                 return Finding.failed("secrets", f"{path} belongs to another user", "give it to the vault's")
-        if (records := self._open_records()) is not None:
+        if (records := open_to_all(holding(self.records or self.site.records))) is not None:
             mode = stat.S_IMODE(records.stat().st_mode)
             sentence = f"{records} can be read by every user of this machine (mode {mode:o})"
             return Finding(
                 "secrets", "warning", sentence, f"chmod o-rwx {records}: the courier is one of them"
             )
         return Finding("secrets", "ok", f"{len(secret)} secret files, the owner's alone")
-
-    def _open_records(self) -> Path | None:
-        """The records, if others can read them where they lie."""
-        path = (self.records or self.site.records).absolute()
-        if not path.exists() or not path.stat().st_mode & 0o004:
-            return None
-        return path if all(folder.stat().st_mode & 0o001 for folder in path.parents) else None
 
     def _clock(self) -> Finding:
         return machine_checks.clock(self._folder, self._joined, datetime.now(UTC))

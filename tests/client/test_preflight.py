@@ -392,3 +392,19 @@ def test_records_that_everybody_can_read_are_a_warning(site):
     assert found[0o700].verdict == "ok"
     assert found[0o755].verdict == "warning"
     assert "can be read by every user" in found[0o755].sentence
+
+
+def test_files_of_an_index_that_everybody_can_read_are_a_warning(site):
+    with tempfile.TemporaryDirectory() as name:
+        index = Path(name) / "index.csv"
+        index.write_text("path,label\nscan.png,no\n")
+        index.chmod(0o600)
+        index.parent.chmod(0o755)
+        image, found = index.parent / "scan.png", {}
+        for mode in (0o600, 0o644):
+            image.touch()
+            image.chmod(mode)
+            (found[mode],) = [f for f in Preflight.of(site, records=index).findings() if f.check == "secrets"]
+    assert found[0o600].verdict == "ok"
+    assert found[0o644].verdict == "warning"
+    assert str(image) in found[0o644].sentence
