@@ -20,7 +20,7 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
-from common.holdout import new_key
+from common.holdout import KEY_FILE, new_key
 from common.plain_text import plain
 from common.plan import Plan
 from common.records import Records
@@ -117,9 +117,10 @@ class Preflight:
         return Finding("membership", "ok", f"{said} at {joined.address}")
 
     def _secrets(self) -> Finding:
-        folder, identity = self._folder, self._folder / "identity.key"
-        if not identity.exists():
-            return Finding.failed("secrets", f"there is no {identity}", "restore it from a backup")
+        folder = self._folder
+        for secret_file in (folder / "identity.key", folder / KEY_FILE):
+            if not secret_file.exists():
+                return Finding.failed("secrets", f"there is no {secret_file}", "restore it from a backup")
         patterns = ("*.key", "membership.json", "outbox*.jsonl", "runs/*/**/*", "rehearsals/*/**/*")
         files = [path for pattern in patterns for path in folder.glob(pattern)]
         secret = [path for path in files if path.is_file() and not path.is_symlink()]
@@ -249,7 +250,7 @@ def known_schema(site: Site, plan: Plan | None) -> Schema | None:
 
 def check_for_site(plan: Plan, site: Site) -> None:
     """Raise NotReadyError unless a plan is by this site's coordinator, and this site is in its roster."""
-    key = site.folder / "identity.key"  # which asking for the identity would make
+    key = site.folder / "identity.key"
     if not key.exists() or plan.federation.identity_of(site.name) != site.identity.public:
         raise NotReadyError(
             f"this site, {site.name} with its key, is not in the roster of the plan",

@@ -22,9 +22,10 @@ from client.membership import Membership, courier_folder
 from client.preflight import CHECKS, Preflight, first_failure
 from client.proposals import Proposals
 from client.site import Site
+from client.vault import Vault
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
-from common.errors import UnknownPlanError
+from common.errors import CryptoError, UnknownPlanError
 from common.holdout import held_out, site_key
 from common.plan import Party
 from common.privacy.ledger import Cap
@@ -169,10 +170,13 @@ def test_a_secret_that_others_can_read_fails(site, name):
     assert (seen.verdict, str(site / name) in seen.sentence) == ("failed", True)
 
 
-def test_a_site_without_its_key_fails_and_gets_none(site):
-    (site / "identity.key").unlink()
+@pytest.mark.parametrize("lost", ["identity.key", "holdout.key"])
+def test_a_site_without_a_secret_fails_and_gets_none(site, template, lost):
+    (site / lost).unlink()
     assert verdicts(site)["secrets"] == "failed"
-    assert not (site / "identity.key").exists()
+    with pytest.raises(CryptoError, match="there is no"):  # nor does the vault make one
+        assert Vault(site).site.holdout_key
+    assert not (site / lost).exists()
 
 
 @pytest.mark.parametrize(
