@@ -95,7 +95,7 @@ class Membership(BaseModel):
             authority=load_authority(folder),
             federation=self.federation,
             site=self.site,
-            identity=Identity.load_or_create(path).public,
+            identity=Identity.load(path).public,
             node_key=self.node_key,
         )
 
@@ -234,7 +234,7 @@ def _make_site(folder: Path, file: KitFile, policy: Policy, node_key: str, now: 
     write_secret(folder / _AUTHORITY, file.authority.public_bytes(Encoding.PEM))
     write_secret(folder / _SCHEMA, file.schema.to_toml().encode())
     write_secret(folder / _MEMBERSHIP, membership.model_dump_json(indent=2).encode() + b"\n")
-    return JoinReply.make(file.kit, Identity.load_or_create(folder / _IDENTITY), node_key)
+    return JoinReply.make(file.kit, Identity.load(folder / _IDENTITY), node_key)
 
 
 def _make_courier(folder: Path, file: KitFile) -> str:

@@ -118,7 +118,7 @@ class Outbox:
                     if not line.endswith(b"\n"):
                         if path != self._current:
                             raise self._damaged(path, f"line {_line(path, offset) + 1} is cut off")
-                        continue  # its answer is still here, or never left
+                        break  # its answer is still here, or never left; its rest would be no line
                     offset += len(line)
                     yield Place(number, offset), self._read(line, path, offset)
         finally:

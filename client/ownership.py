@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +44,29 @@ class Owner:
             ) from error
         return cls(entry.pw_uid, entry.pw_gid)
 
-    def can_read(self, path: Path) -> bool:
-        """Whether this user can read ``path``, as the operating system says; only root can ask for others."""
+    def reaches(self, paths: Sequence[Path]) -> Path | None:
+        """The first of these that this user can read, or enter, as the operating system says.
+
+        Of a folder that can only be entered, files are read by who guesses their names. None if it is none
+        of them; only root can ask for others.
+        """
+        reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 os.setgroups([])
                 os.setgid(self.group)
                 os.setuid(self.user)
-                os._exit(os.access(path, os.R_OK))
+                found = next((p for p in paths if os.access(p, os.R_OK) or os.access(p, os.X_OK)), None)
+                os.write(writing, b"" if found is None else os.fsencode(found))
+                os._exit(0)
             finally:
                 os._exit(1)  # it could not be found out: as if it could
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            said = pipe.read()
+        failed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+        return Path(os.fsdecode(said)) if said else paths[0] if failed else None
 
     @classmethod
     def ours(cls) -> Owner:

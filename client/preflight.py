@@ -20,7 +20,7 @@ from common.errors import (
     TooFewRecordsError,
     TooManyRecordsError,
 )
-from common.holdout import new_key
+from common.holdout import KEY_FILE, new_key
 from common.plain_text import plain
 from common.plan import Plan
 from common.records import Records
@@ -32,6 +32,7 @@ from .finding import Finding
 from .membership import Membership
 from .plan_costs import budget
 from .proposals import Proposals
+from .record_files import holding, open_to_all
 from .site import Site
 
 CHECKS = (
@@ -116,9 +117,10 @@ class Preflight:
         return Finding("membership", "ok", f"{said} at {joined.address}")
 
     def _secrets(self) -> Finding:
-        folder, identity = self._folder, self._folder / "identity.key"
-        if not identity.exists():
-            return Finding.failed("secrets", f"there is no {identity}", "restore it from a backup")
+        folder = self._folder
+        for secret_file in (folder / "identity.key", folder / KEY_FILE):
+            if not secret_file.exists():
+                return Finding.failed("secrets", f"there is no {secret_file}", "restore it from a backup")
         patterns = ("*.key", "membership.json", "outbox*.jsonl", "runs/*/**/*", "rehearsals/*/**/*")
         files = [path for pattern in patterns for path in folder.glob(pattern)]
         secret = [path for path in files if path.is_file() and not path.is_symlink()]
@@ -130,20 +132,13 @@ class Preflight:
                 return Finding.failed("secrets", sentence, f"chmod {right} {path}")
             if path.stat().st_uid != folder.stat().st_uid:
                 return Finding.failed("secrets", f"{path} belongs to another user", "give it to the vault's")
-        if (records := self._open_records()) is not None:
+        if (records := open_to_all(holding(self.records or self.site.records))) is not None:
             mode = stat.S_IMODE(records.stat().st_mode)
             sentence = f"{records} can be read by every user of this machine (mode {mode:o})"
             return Finding(
                 "secrets", "warning", sentence, f"chmod o-rwx {records}: the courier is one of them"
             )
         return Finding("secrets", "ok", f"{len(secret)} secret files, the owner's alone")
-
-    def _open_records(self) -> Path | None:
-        """The records, if others can read them where they lie."""
-        path = (self.records or self.site.records).absolute()
-        if not path.exists() or not path.stat().st_mode & 0o004:
-            return None
-        return path if all(folder.stat().st_mode & 0o001 for folder in path.parents) else None
 
     def _clock(self) -> Finding:
         return machine_checks.clock(self._folder, self._joined, datetime.now(UTC))
@@ -255,7 +250,7 @@ def known_schema(site: Site, plan: Plan | None) -> Schema | None:
 
 def check_for_site(plan: Plan, site: Site) -> None:
     """Raise NotReadyError unless a plan is by this site's coordinator, and this site is in its roster."""
-    key = site.folder / "identity.key"  # which asking for the identity would make
+    key = site.folder / "identity.key"
     if not key.exists() or plan.federation.identity_of(site.name) != site.identity.public:
         raise NotReadyError(
             f"this site, {site.name} with its key, is not in the roster of the plan",

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.crypto.identity import Identity
 from common.crypto.secret_file import write_secret
 from common.errors import ConfigError, NotApprovedError
-from common.holdout import site_key
+from common.holdout import make_site_key, site_key
 from common.plan import Plan
 from common.privacy.ledger import Cap, Ledger
 from common.toml_file import read_model
@@ -85,8 +85,8 @@ class Site:
 
     @cached_property
     def identity(self) -> Identity:
-        """The site's signing key."""
-        return Identity.load_or_create(self.folder / "identity.key")
+        """The site's signing key. Raises CryptoError if it is lost."""
+        return Identity.load(self.folder / "identity.key")
 
     @property
     def policy(self) -> Policy:
@@ -189,12 +189,16 @@ class Site:
 
 
 def found(folder: Path) -> str:
-    """Set up a site's folder, in which there is a policy: its identity and an empty ledger.
+    """Set up a site's folder, in which there is a policy: its two secrets and an empty ledger.
+
+    Only here are they made: a lost one must be noticed, not replaced.
 
     Returns its public key. Raises ConfigError.
     """
     site = Site(folder)
     site.ledger.create()
+    Identity.load_or_create(folder / "identity.key")
+    make_site_key(folder)
     return site.identity.public
 
 

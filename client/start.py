@@ -15,6 +15,7 @@ from common.terminal import say
 from .door import SOCKET, Door, alone
 from .membership import Membership, courier_folder
 from .ownership import Owner, Owners
+from .record_files import holding
 from .rehearsals import Rehearsed, rehearsals
 from .site import Site
 
@@ -24,8 +25,8 @@ def start(folder: Path, same_user: bool, programs: Path | None = None) -> None:
 
     same_user: that the courier may have the vault's rights: whatever the coordinator sends then reads records
     programs: folder of the courier's ``flower-supernode``, if its environment is another one than ours
-    Raises NotJoinedError; ConfigError if the two are one user and that was not allowed, or if they are two
-    and we are not root.
+    Raises NotJoinedError; ConfigError if the two are one user and that was not allowed, if they are two and
+    we are not root, or if the courier's could read the records.
     """
     site = _supervised(folder, same_user, programs)
     say(
@@ -73,10 +74,10 @@ def _supervised(folder: Path, same_user: bool, programs: Path | None) -> Supervi
         )
     if vault_owner.user != courier_owner.user:
         Owners(vault_owner, courier_owner).check()  # a backup may have given its folder to root
-        if courier_owner.can_read(records := Site(folder).records):
+        if (open_to_it := courier_owner.reaches(holding(Site(folder).records))) is not None:
             raise ConfigError(
-                f"the courier's user {courier_owner.user} can read the records, {records}",
-                hint=f"so could code that the network brings: chmod -R go= {records}",
+                f"the courier's user {courier_owner.user} can read the records, {open_to_it}",
+                hint=f"so could code that the network brings: chmod -R go= {open_to_it}",
             )
     ours = Owner.ours()
     vault = _vault(folder, None if vault_owner == ours else vault_owner, same_user)

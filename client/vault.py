@@ -86,11 +86,12 @@ class Vault:
     Guarantees: acts only on messages that the coordinator of an approved plan signed; answers a step
     once; charges the ledger before a contribution exists; opens one sum of a step, and only what is the
     sum of at least ``min_contributors`` signed contributions, with its own among them if it made one.
-    Every refusal is typed and says nothing about a record's value.
+    Every refusal is typed and says nothing about a record's value. Raises CryptoError without an identity.
     """
 
     def __init__(self, folder: Path) -> None:
         self.site = Site(folder)
+        self.identity = self.site.identity  # lost, nothing can be answered, not even by a refusal
         self.outbox = Outbox(folder)
         self._records: dict[str, Split] = {}
 
@@ -134,7 +135,7 @@ class Vault:
 
     def _signed(self, message: Message, plan: str, step: str) -> bytes:
         body = message.to_bytes()
-        frame = frames.sign(self.site.identity, message.kind, plan, step, self.site.name, body)
+        frame = frames.sign(self.identity, message.kind, plan, step, self.site.name, body)
         return frame.to_bytes()
 
     def _answer(self, frame: frames.Frame, raw: bytes) -> bytes:
@@ -145,7 +146,7 @@ class Vault:
         plan = self.site.approved(header.plan)
         coordinator = plan.federation.coordinator
         frames.check(frame, coordinator.identity, plan=plan.hash, sender=coordinator.name)
-        if plan.federation.identity_of(self.site.name) != self.site.identity.public:
+        if plan.federation.identity_of(self.site.name) != self.identity.public:
             raise NotApprovedError("this site is not in the roster of the plan")
         run = self.site.run_folder(plan.hash)
         answers, slot = Answers(run), _slot(frame)
@@ -155,7 +156,7 @@ class Vault:
             return known
         if header.kind == Contribute.kind:
             # the ceremony and all steps before this one are over
-            Keys(run, plan, self.site.name, self.site.identity).forget()
+            Keys(run, plan, self.site.name, self.identity).forget()
             answers.shorten(header.step)
         message = self._act(header.kind, header.step, frame.body, plan, run)
         reply = self._signed(message, plan.hash, header.step)
@@ -169,7 +170,7 @@ class Vault:
         return reply
 
     def _act(self, kind: str, step: str, body: bytes, plan: Plan, run: Path) -> Message:
-        keys = Keys(run, plan, self.site.name, self.site.identity)
+        keys = Keys(run, plan, self.site.name, self.identity)
         if kind in _STEPS_OF_ENROLMENT and step != _STEPS_OF_ENROLMENT[kind]:
             raise MalformedMessageError(f"{kind!r} belongs to step {_STEPS_OF_ENROLMENT[kind]!r}")
         if kind == Enrol.kind:

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .crypto.secret_file import damaged, read_secret, write_secret
+from .errors import CryptoError
 from .records import Records, Rows
 
 KEY_FILE = "holdout.key"
@@ -58,11 +59,20 @@ def new_key(source: Callable[[int], bytes] = os.urandom) -> str:
     return base64.b64encode(source(3 * _KEY_LETTERS // 4)).decode()
 
 
+def make_site_key(folder: Path) -> None:
+    """Give a site its secret, unless it has one."""
+    if not (folder / KEY_FILE).exists():
+        write_secret(folder / KEY_FILE, new_key().encode())
+
+
 def site_key(folder: Path) -> str:
-    """The secret of a site, made when it is first asked for. Raises CryptoError if others can read it."""
+    """The secret of a site. Raises CryptoError if there is none, or if others can read it.
+
+    It is made once, with the site: by another one, people who were held out would be trained on.
+    """
     path = folder / KEY_FILE
     if not path.exists():
-        write_secret(path, new_key().encode())
+        raise CryptoError(f"there is no {path}", hint="restore it from a backup")
     with damaged(path):
         key = read_secret(path).decode("ascii")
         if len(key) != _KEY_LETTERS:

@@ -181,7 +181,7 @@ def _process(program: Program, command: list[str], output: BinaryIO | None) -> s
         group=program.group,
         extra_groups=None if program.user is None else [],
         start_new_session=True,
-        preexec_fn=_dies_with_parent,  # noqa: PLW1509 (a supervisor has one thread)
+        preexec_fn=_dies_with_parent,  # noqa: PLW1509 (it takes no lock that another thread may hold)
     )
 
 

@@ -42,6 +42,7 @@ _PUBLIC = (
 _ARRAYS = ("counts", "moments", "parameters", "average", "evaluation")
 _OPTIMISER = ("first", "second")
 _VERSION = 4  # of the file; a change of its fields or of what they mean needs another
+_ANEW = "restore it from a backup, or make a new plan; a simulation starts again without --resume"
 _LIMIT = 4 << 30  # bytes: a sum of the largest contributions, and the models
 
 
@@ -109,13 +110,11 @@ class Checkpoint:
                     arrays["parameters"], optimiser[0], optimiser[1], arrays["average"], **training
                 )
         except _DAMAGE as error:
-            raise StorageError(
-                f"the checkpoint {path} is damaged", hint="start the run again without --resume"
-            ) from error
+            raise StorageError(f"the checkpoint {path} is damaged", hint=_ANEW) from error
         if state.plan != plan:
             raise StorageError(
                 f"the checkpoint {path} belongs to another plan",
-                hint="start the run again without --resume",
+                hint=_ANEW,
             )
         return state
 

@@ -206,9 +206,13 @@ class RunFolder:
         """Replace the status."""
         write_whole(self._status, lambda path: path.write_text(status.model_dump_json(indent=1)))
 
-    def number(self, flower_run: int) -> None:
-        """Keep Flower's number of the run."""
-        write_whole(self.folder / "flower_run", lambda path: path.write_text(str(flower_run)))
+    def number(self, flower_run: int | None) -> None:
+        """Keep Flower's number of the run; None if it has none now."""
+        path = self.folder / "flower_run"
+        if flower_run is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_whole(path, lambda new: new.write_text(str(flower_run)))
 
     @property
     def flower_run(self) -> int | None:

@@ -10,6 +10,7 @@ from common.errors import FedcganError, SuperLinkError
 from common.supervision import Supervisor
 from common.terminal import say
 
+from .beside import Beside
 from .federation import FederationFolder
 from .gate import Gate
 from .members import Member
@@ -19,6 +20,8 @@ from .superlink import SuperLink
 
 _LOOKED = 5.0  # seconds between two looks at the members
 _ASKED = 30.0  # seconds between two questions who is online
+_LAST = 5.0  # seconds for a look that goes on at the end, when SuperLink is gone
+_AGAIN = 300.0  # seconds before a rehearsal that did not start is tried again
 _WARNED = timedelta(days=30)
 _WORTH_SAYING = 24  # looks at a SuperLink that fails
 _ANSWER, _PATIENCE = 300.0, 600.0  # of a rehearsal
@@ -37,7 +40,9 @@ def start(federation: FederationFolder, rehearse: bool) -> None:
         f"federation {federation.settings.name} at {federation.settings.address}; "
         f"logs: {federation.folder}/flower; Ctrl-C ends it"
     )
-    Supervisor(link.programs(), say).run(host.look)
+    looking = Beside(host.look)  # it waits for SuperLink, and the programs must not wait for it
+    Supervisor(link.programs(), say).run(looking)
+    looking.end(_LAST)
 
 
 def _check_certificate(federation: FederationFolder) -> None:
@@ -59,6 +64,7 @@ class _Host:
         self._next_look = self._next_question = 0.0
         self._failing = 0  # looks in a row
         self._rehearsed: dict[str, str] = {}  # since when the node was online that we rehearsed with last
+        self._not_before: dict[str, float] = {}  # of sites with which no rehearsal could be started
 
     def look(self) -> None:
         """Do what changed since the last look; what fails is tried again."""
@@ -89,9 +95,11 @@ class _Host:
         online = self._link.online()
         for member in members:
             since = online.get(self._nodes.number(member.node_key or "") or 0)
-            if member.state == "admitted" and since and self._rehearsed.get(member.name) != since:
-                self._rehearsed[member.name] = since
+            due = time.monotonic() >= self._not_before.get(member.name, 0.0)
+            if member.state == "admitted" and since and due and self._rehearsed.get(member.name) != since:
+                self._not_before[member.name] = time.monotonic() + _AGAIN  # if it fails, others come first
                 self._begin(member)
+                self._rehearsed[member.name] = since
                 return
 
     def _begin(self, member: Member) -> None:

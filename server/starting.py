@@ -6,6 +6,7 @@ None of it speaks to a site: an engine, in real life SuperLink, starts the proce
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,19 +86,23 @@ def begin(run: RunFolder, engine: Engine, logs: Path) -> None:
     """
     before = run.status
     fresh = first_status(run.plan).model_copy(update={"started": before.started, "sites": before.sites})
+    run.number(None)  # that of an earlier start would stop nothing
     run.write(fresh)
     try:
         number = engine.start_run(run.folder)
     except SuperLinkError:
         run.write(before)
         raise
+    run.number(number)  # at once: whatever becomes of this wait, the run can be stopped
     deadline = time.monotonic() + _START
     while not run.is_conducted() and run.status.phase == "":
         if time.monotonic() > deadline:
+            with suppress(SuperLinkError):  # else it could begin later, when nobody waits for it
+                engine.stop_run(number)
+                run.number(None)
             run.write(before)
             raise SuperLinkError("the run did not start", hint=f"its log: flwr log {number}; {logs}")
         time.sleep(_LOOK)
-    run.number(number)
 
 
 def renew(federation: FederationFolder, run: RunFolder) -> None:
@@ -113,12 +118,19 @@ def renew(federation: FederationFolder, run: RunFolder) -> None:
 
 
 def stop(run: RunFolder, engine: Engine) -> Status:
-    """Stop it; what was finished is kept. Returns how it stood. Raises SuperLinkError."""
-    if run.is_conducted() and (number := run.flower_run) is not None:
+    """Stop it; what was finished is kept. Returns how it stood. Raises SuperLinkError if it goes on."""
+    number, now = run.flower_run, run.status
+    begins = now.state == "waiting" and now.phase == ""
+    if number is not None and (begins or run.is_conducted()):
         engine.stop_run(number)
         deadline = time.monotonic() + _START
         while run.is_conducted() and time.monotonic() < deadline:
             time.sleep(_LOOK)
+    if run.is_conducted():
+        why = "its number is not known" if number is None else "it has not ended in time"
+        raise SuperLinkError(
+            f"the run goes on: {why}", hint="try again; whoever ends 'fedcgan federation start' ends it, too"
+        )
     now = run.status
     if now.state != "finished":
         run.write(now.model_copy(update={"state": "stopped", "eta_seconds": None}))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..errors import SignatureError
+from ..errors import CryptoError, SignatureError
 from .secret_file import read_secret, write_secret
 
 NONCE_BYTES = 12
@@ -45,6 +45,15 @@ class Identity:
         """The identity kept at ``path``; made there on first use."""
         if not path.exists():
             write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        return cls.load(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Identity:
+        """The identity kept at ``path``. Raises CryptoError if there is none: another is somebody else."""
+        if not path.exists():
+            raise CryptoError(
+                f"there is no {path}", hint="restore it from a backup; others know no other key"
+            )
         return cls(Ed25519PrivateKey.from_private_bytes(read_secret(path)))
 
 

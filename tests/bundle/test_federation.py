@@ -190,6 +190,7 @@ def test_a_site_that_gave_nothing(mine, sites):
 
 def test_a_site_outside_the_roster(mine, sites):
     (sites / "north" / "identity.key").unlink()
+    Identity.load_or_create(sites / "north" / "identity.key")
     with pytest.raises(NotOurRunError, match="roster"):
         counter_sign(mine, sites / "north")
 

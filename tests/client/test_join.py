@@ -56,7 +56,15 @@ def test_what_joining_makes(coordinator, kit_file, tmp_path):
     assert site.folder == tmp_path / "sites" / "north"
     made = modes(site.folder)
     assert made.pop(".") == 0o700
-    expected = {"identity.key", "policy.toml", "membership.json", "ca.crt", "schema.toml", "ledger.jsonl"}
+    expected = {
+        "identity.key",
+        "holdout.key",
+        "policy.toml",
+        "membership.json",
+        "ca.crt",
+        "schema.toml",
+        "ledger.jsonl",
+    }
     assert set(made) == {*expected, "ledger.head"}
     assert all(made[name] == 0o600 for name in expected - {"ledger.jsonl"})
     assert modes(site.courier) == {

@@ -1,9 +1,11 @@
 """The list of what left: durable before the bytes leave, whole over crashes, silent on content."""
 
 import hashlib
+import io
 import os
 import stat
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,28 @@ def test_half_a_last_line_is_a_power_cut(outbox, kept):
     assert list(outbox.lines()) == [first]
     second = note(outbox, b"other")
     assert list(outbox.lines()) == [first, second]
+
+
+def test_a_line_that_is_finished_while_it_is_read_is_no_damage(outbox, monkeypatch):
+    first, path = note(outbox), outbox.folder / "outbox.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])
+
+    class Behind(io.BufferedReader):
+        """Of a file whose writer goes on as soon as half a line was read."""
+
+        def __next__(self):
+            line = super().__next__()
+            if not line.endswith(b"\n"):
+                os.write(writer, whole[40:])
+            return line
+
+    writer = os.open(path, os.O_WRONLY | os.O_APPEND)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, mode: Behind(io.FileIO(path, mode)))
+        assert list(outbox.lines()) == [first]
+    os.close(writer)
+    assert list(outbox.lines()) == [first, first]
 
 
 def test_a_damaged_line_before_the_last_is_no_power_cut(outbox):

@@ -22,9 +22,10 @@ from client.membership import Membership, courier_folder
 from client.preflight import CHECKS, Preflight, first_failure
 from client.proposals import Proposals
 from client.site import Site
+from client.vault import Vault
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
-from common.errors import UnknownPlanError
+from common.errors import CryptoError, UnknownPlanError
 from common.holdout import held_out, site_key
 from common.plan import Party
 from common.privacy.ledger import Cap
@@ -169,10 +170,13 @@ def test_a_secret_that_others_can_read_fails(site, name):
     assert (seen.verdict, str(site / name) in seen.sentence) == ("failed", True)
 
 
-def test_a_site_without_its_key_fails_and_gets_none(site):
-    (site / "identity.key").unlink()
+@pytest.mark.parametrize("lost", ["identity.key", "holdout.key"])
+def test_a_site_without_a_secret_fails_and_gets_none(site, template, lost):
+    (site / lost).unlink()
     assert verdicts(site)["secrets"] == "failed"
-    assert not (site / "identity.key").exists()
+    with pytest.raises(CryptoError, match="there is no"):  # nor does the vault make one
+        assert Vault(site).site.holdout_key
+    assert not (site / lost).exists()
 
 
 @pytest.mark.parametrize(
@@ -403,3 +407,19 @@ def test_records_that_everybody_can_read_are_a_warning(site):
     assert found[0o700].verdict == "ok"
     assert found[0o755].verdict == "warning"
     assert "can be read by every user" in found[0o755].sentence
+
+
+def test_files_of_an_index_that_everybody_can_read_are_a_warning(site):
+    with tempfile.TemporaryDirectory() as name:
+        index = Path(name) / "index.csv"
+        index.write_text("path,label\nscan.png,no\n")
+        index.chmod(0o600)
+        index.parent.chmod(0o755)
+        image, found = index.parent / "scan.png", {}
+        for mode in (0o600, 0o644):
+            image.touch()
+            image.chmod(mode)
+            (found[mode],) = [f for f in Preflight.of(site, records=index).findings() if f.check == "secrets"]
+    assert found[0o600].verdict == "ok"
+    assert found[0o644].verdict == "warning"
+    assert str(image) in found[0o644].sentence

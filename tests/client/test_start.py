@@ -77,7 +77,40 @@ def test_records_that_the_courier_can_read_stop_the_start(joined):
     os.chown(records, 0, STRANGER)  # not the world's, the courier's group's
     with pytest.raises(ConfigError, match="can read the records"):
         programs(joined)
-    assert Owner(0, 0).can_read(records)
+    assert Owner(0, 0).reaches([records]) == records
+
+
+def test_files_of_records_that_the_courier_can_read_stop_the_start(joined):
+    """An index closed to it, files beside it that are not; a folder that can be entered, but not listed."""
+    index = joined.folder.parent / "records.csv"
+    scans = index.parent / "scans"
+    scans.mkdir()
+    (scans / "a.hea").touch(0o600)
+    (scans / "a.dat").touch(0o644)  # what the index does not name is read with what it names
+    index.write_text("label,path\nno,scans/a\n")
+    with pytest.raises(ConfigError, match=r"can read the records, .*scans/a\.dat"):
+        programs(joined)
+    scans.chmod(0o700)
+    assert "vault" in programs(joined)  # negative control
+    index.unlink()
+    index.symlink_to("scans")
+    assert "vault" in programs(joined)
+    scans.chmod(0o711)
+    with pytest.raises(ConfigError, match=r"can read the records, .*scans$"):
+        programs(joined)
+
+
+def test_a_link_in_a_closed_folder_closes_nothing(joined):
+    records = joined.folder.parent / "records.csv"
+    closed = records.parent / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "records.csv").symlink_to(records)
+    policy = joined.folder / "policy.toml"
+    policy.write_text(policy.read_text().replace(str(records), str(closed / "records.csv")))
+    assert "vault" in programs(joined)  # negative control
+    records.chmod(0o644)
+    with pytest.raises(ConfigError, match="can read the records"):
+        programs(joined)
 
 
 def test_a_vault_by_itself_wants_a_courier_of_another_user_too(joined):

@@ -5,7 +5,7 @@ import pytest
 
 from client.data import split_records
 from common.errors import CryptoError
-from common.holdout import KEY_FILE, held_out, new_key, site_key
+from common.holdout import KEY_FILE, held_out, make_site_key, new_key, site_key
 from common.tables import write_table
 from tests import toy
 
@@ -46,7 +46,12 @@ def test_nobody_and_hardly_anybody():
 
 
 def test_the_sites_secret_is_made_once_and_for_its_owner_alone(tmp_path):
+    with pytest.raises(CryptoError, match="there is no"):
+        site_key(tmp_path)
+    for folder in (tmp_path, tmp_path / "other"):
+        make_site_key(folder)
     key = site_key(tmp_path)
+    make_site_key(tmp_path)
     assert site_key(tmp_path) == key != site_key(tmp_path / "other")
     (tmp_path / KEY_FILE).chmod(0o644)
     with pytest.raises(CryptoError):

@@ -13,11 +13,11 @@ from client.vault import SHOWN, Vault
 from common.config import Release, Training
 from common.contributions import encoding, evaluation_features
 from common.crypto.secret_file import read_secret
-from common.errors import ConfigError, MalformedMessageError, RecordsChangedError
+from common.errors import ConfigError, CryptoError, MalformedMessageError, RecordsChangedError
 from common.evaluation.judge import judged
 from common.evaluation.scored import COLUMNS, HELD_OUT, TASK, TRAINED
 from common.evidence.spending import spent
-from common.holdout import KEY_FILE, Split, held_out
+from common.holdout import KEY_FILE, Split, held_out, make_site_key
 from common.limits import check_plan
 from common.modalities.tabular import encode
 from common.plan import COUNT_STEP, EVALUATE_STEP, MEASURE_STEP, attempt, attempted
@@ -239,6 +239,9 @@ def test_sides_may_not_change_while_a_run_goes_on(running, state, tmp_path):
     again, run = Vault(folder), folder / "runs" / running.plan.hash
     again._load(running.plan, run)  # control: nothing changed
     (folder / KEY_FILE).unlink()
+    with pytest.raises(CryptoError, match="there is no"):  # and none is made in its place
+        Vault(folder)._load(running.plan, run)
+    make_site_key(folder)
     with pytest.raises(RecordsChangedError):
         Vault(folder)._load(running.plan, run)
 
