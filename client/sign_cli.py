@@ -51,6 +51,7 @@ def sign(
 
     def human() -> None:
         output.print(f"signed: send {path} back to the coordinator", highlight=False, soft_wrap=True)
+        output.print("the keys of this run are removed here: it is over", highlight=False)
 
     print_result(data, as_json, human)
 
@@ -69,6 +70,7 @@ def _say_what(checked: Signable) -> None:
         verdict,
         f"ε {manifest.epsilon:g} at δ {manifest.delta:g} ({manifest.unit}). This site's ledger was charged "
         f"{checked.charged:.4f} for it; agreed to was {checked.agreed:.4f} at most.",
+        "The keys of this run are removed here when it is signed, as nothing of it is to be opened any more.",
         "It says that this site agrees to the release. It does not say that what the documents tell of other "
         "sites is true.",
     ):

@@ -21,6 +21,7 @@ from common.privacy.accounting import epsilon
 
 from .membership import Membership
 from .site import Site
+from .standing import remove_keys
 
 _SLACK, _ROUNDING = 1e-6, 1e-3  # relative; absolute: a bundle's epsilon is rounded up
 
@@ -77,11 +78,19 @@ def counter_sign(bundle: Path, folder: Path) -> Signature:
 
 
 def sign(checked: Signable) -> Signature:
-    """The site's signature under a bundle that was checked."""
+    """The site's signature under a bundle that was checked.
+
+    The run is over then: its keys are removed here, so that whoever gets at the site later can open nothing
+    of it. To sign again needs none.
+    """
     site, manifest = checked.site, checked.verified.manifest
     signer = Party(name=site.name, identity=site.identity.public)
     signature = Signature.make("site", signer, site.identity, manifest)
-    site.log.info("release %s of plan %s counter-signed", manifest.hash, manifest.plan)
+    with site.locked():
+        removed = remove_keys(site.run_folder(manifest.plan).glob("*.key*"))
+    site.log.info(
+        "release %s of plan %s counter-signed, %d keys removed", manifest.hash, manifest.plan, len(removed)
+    )
     return signature
 
 

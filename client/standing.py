@@ -5,6 +5,7 @@ Each is a file in the site's folder, ``paused`` or ``withdrawn``, that the vault
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -82,12 +83,8 @@ def withdraw(folder: Path, reason: str) -> list[Path]:
     if not (folder / _WITHDRAWN).exists():
         _mark(folder / _WITHDRAWN, reason)
     site = Site(folder)
-    removed = []
     with site.locked():  # a vault in the middle of a message writes no key after this
-        for path in keys_of_runs(folder):
-            path.unlink()
-            sync_folder(path.parent)
-            removed.append(path)
+        removed = remove_keys(keys_of_runs(folder))
     note(folder, SiteActs(state="withdrawn"))
     site.log.info("withdrawn by the steward, %d keys removed: %r", len(removed), reason)
     return removed
@@ -96,6 +93,16 @@ def withdraw(folder: Path, reason: str) -> list[Path]:
 def keys_of_runs(folder: Path) -> list[Path]:
     """The files that ``withdraw`` removes; also HASH/piece.key.new, which a crash can leave."""
     return sorted(folder.glob("runs/*/*.key*")) + sorted(folder.glob("rehearsals/*/*.key*"))
+
+
+def remove_keys(paths: Iterable[Path]) -> list[Path]:
+    """Unlink these files, durably: not from the disk's blocks. Returns them."""
+    removed = []
+    for path in paths:
+        path.unlink()
+        sync_folder(path.parent)
+        removed.append(path)
+    return removed
 
 
 def _mark(path: Path, reason: str) -> None:

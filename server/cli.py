@@ -165,12 +165,12 @@ def _simulate(
     earlier: Path | None = None,
 ) -> None:
     from .progress import shown
-    from .run_folder import simulated as run_folder
+    from .run_folder import folder_of_simulation
     from .simulate import promised
     from .simulate import simulate as run
     from .summary import print_summary
 
-    with shown(promised(settings, schema, earlier), as_json, run_folder(out)):
+    with shown(promised(settings, schema, earlier), as_json, folder_of_simulation(out)):
         outcome = run(settings, data, schema, out, resume, earlier=earlier)
     print_result(outcome.report, as_json, lambda: print_summary(outcome))
 

@@ -19,8 +19,7 @@ from common.schema import Schema
 from common.toml_file import first_problem
 
 from .asking import Trouble
-from .run_folder import RunFolder
-from .run_folder import simulated as run_folder
+from .run_folder import RunFolder, folder_of_simulation
 
 _OF_RUN = frozenset(
     {
@@ -123,7 +122,7 @@ def finished(run: Path) -> Finished:
     """
     if (run / "conditions.json").exists():
         return _deployed(RunFolder(run))
-    if (run_folder(run) / "plan.json").exists():
+    if (folder_of_simulation(run) / "plan.json").exists():
         return _simulated(run)
     raise ConfigError(
         f"there is no run in {run}",
@@ -144,7 +143,7 @@ def _deployed(run: RunFolder) -> Finished:
 
 
 def _simulated(out: Path) -> Finished:
-    folder = run_folder(out)
+    folder = folder_of_simulation(out)
     plan = Plan.from_json((folder / "plan.json").read_bytes())
     key = folder / "coordinator" / "identity.key"
     if not key.exists():  # never made anew: the plan names one key

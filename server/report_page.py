@@ -23,8 +23,7 @@ from common.tables import read_table
 
 from .continued import Sums
 from .released_shares import two_way
-from .run_folder import RunFolder
-from .run_folder import simulated as run_folder
+from .run_folder import RunFolder, folder_of_simulation
 
 _LIMIT = 1 << 26  # bytes of a JSON file
 
@@ -83,8 +82,8 @@ def _folders(run: Path) -> tuple[Path, RunFolder]:
     """Where the release lies, and plan and schema."""
     if (run / "conditions.json").exists():
         return run / "release", RunFolder(run)
-    if (run_folder(run) / "plan.json").exists():
-        return run, RunFolder(run_folder(run))
+    if (folder_of_simulation(run) / "plan.json").exists():
+        return run, RunFolder(folder_of_simulation(run))
     raise ConfigError(
         f"there is no run in {run}", hint="OUT of a simulation, OUT.run/ beside it, or a run of a federation"
     )

@@ -255,7 +255,7 @@ class RunFolder:
         return self.folder / "conditions.json"
 
 
-def simulated(out: Path) -> Path:
+def folder_of_simulation(out: Path) -> Path:
     """The folder of a simulation's run, beside its release, not in it: it holds records and keys of sites."""
     return out.with_name(out.name + ".run")
 

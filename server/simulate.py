@@ -29,7 +29,7 @@ from common.simulation.report import table_quality
 from .checkpoint import Checkpoint
 from .recorded import with_its_end
 from .release import Drawn, costs_of, write_release, write_report
-from .run_folder import simulated as run_folder
+from .run_folder import folder_of_simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def simulate(
     """
     start = time.perf_counter()
     stopwatch.seconds.clear()
-    folder = run_folder(out)
+    folder = folder_of_simulation(out)
     stage("prepare", 0, 1, 0.0)
     before = None if earlier is None else continued(earlier, out)
     run = Run.open(folder, config) if resume else prepare(config, data, schema, folder, before)
@@ -89,7 +89,7 @@ def prepared(
     config: SimulationConfig, data: Data, schema: Schema, out: Path, earlier: Path | None = None
 ) -> Run:
     """The run folder beside ``out``, not run. Raises StorageError if it is that of a finished release."""
-    folder = run_folder(out)
+    folder = folder_of_simulation(out)
     if folder.exists() and ((out / "report.json").exists() or (out / DESCRIPTION).exists()):
         raise StorageError(
             f"{folder} holds keys and ledgers of the release in {out}",
@@ -114,7 +114,7 @@ def continued(release: Path, out: Path) -> Before:
         raise ConfigError(
             f"{out} is the release to continue, which stays as it is", hint="another folder with --out"
         )
-    return Before.open(release, run_folder(release))
+    return Before.open(release, folder_of_simulation(release))
 
 
 def _check_resumed(run: Run, before: Before | None) -> None:

@@ -10,9 +10,9 @@ from common.errors import FedcganError, SuperLinkError
 from common.supervision import Supervisor
 from common.terminal import say
 
+from .admittance import Admittance
 from .beside import Beside
 from .federation import FederationFolder
-from .gate import Gate
 from .members import Member
 from .nodes import Nodes
 from .run_folder import Conditions, RunFolder
@@ -59,7 +59,7 @@ class _Host:
     def __init__(self, federation: FederationFolder, link: SuperLink, rehearse: bool) -> None:
         self._federation, self._link, self._rehearse = federation, link, rehearse
         self._nodes = Nodes(federation.folder / "flower" / "nodes.json")
-        self._gate = Gate(link, self._nodes, say)
+        self._admittance = Admittance(link, self._nodes, say)
         self._known: list[Member] | None = None
         self._next_look = self._next_question = 0.0
         self._failing = 0  # looks in a row
@@ -75,7 +75,7 @@ class _Host:
         try:
             members = self._federation.members()
             if members != self._known:
-                self._gate.settle(members)
+                self._admittance.settle(members)
                 self._known = members
             if self._rehearse and now >= self._next_question:
                 self._next_question = now + _ASKED

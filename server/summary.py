@@ -11,7 +11,7 @@ from common.modalities.described import constraints_of
 from common.schema import ArraySchema, ImageSchema, Schema, SignalSchema, TableSchema
 from common.terminal import output
 
-from .run_folder import simulated as run_folder
+from .run_folder import folder_of_simulation
 from .simulate import Outcome
 
 
@@ -46,7 +46,7 @@ def print_summary(outcome: Outcome) -> None:
         "  report.json             what it cost and how it scores; docs/report.md explains it\n"
         + _evaluated(outcome)
         + "What the sites would keep (records, keys, ledgers) is in "
-        + f"{run_folder(outcome.folder)}/, mode 0700.",
+        + f"{folder_of_simulation(outcome.folder)}/, mode 0700.",
         highlight=False,
         soft_wrap=True,
     )

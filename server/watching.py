@@ -12,7 +12,7 @@ from common.run_view import RunView, Watched
 from common.run_words import expected
 
 from .federation import FederationFolder
-from .run_folder import Failure, RunFolder, simulated
+from .run_folder import Failure, RunFolder, folder_of_simulation
 
 OPEN: tuple[State, ...] = ("waiting", "running")
 """States in which a run may still get on."""
@@ -90,7 +90,7 @@ def found(which: str | None, federation: Path) -> RunFolder:
     federation: where to look for a hash, or for the latest run. Raises FederationError, ConfigError.
     """
     if which is not None:
-        for folder in (Path(which), simulated(Path(which))):
+        for folder in (Path(which), folder_of_simulation(Path(which))):
             run = RunFolder(folder)
             if run.deployed or ((folder / "plan.json").exists() and (folder / "sites").is_dir()):
                 return run  # a bundle has a plan, too

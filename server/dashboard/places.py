@@ -10,7 +10,7 @@ from common.errors import ConfigError, FedcganError
 from common.plan import Plan
 
 from ..federation import FederationFolder
-from ..run_folder import RunFolder, simulated
+from ..run_folder import RunFolder, folder_of_simulation
 
 _KEY = 12  # digits of a plan's hash that name a run in an address
 
@@ -93,7 +93,7 @@ def find(folder: Path) -> Shown:
     out = folder.resolve()
     if out.name.endswith(".run"):
         out = out.with_name(out.name.removesuffix(".run"))
-    kept = simulated(out)
+    kept = folder_of_simulation(out)
     if not (kept / "plan.json").is_file():
         raise ConfigError(
             f"there is neither a federation nor a simulation in {folder}",

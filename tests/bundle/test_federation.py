@@ -164,16 +164,21 @@ def test_a_site_is_told_of_an_override(federated, sites, tmp_path, command):
     assert said.out.count(REASON) >= 2
 
 
-def test_a_site_signs_what_it_took_part_in(mine, sites):
+def test_a_site_signs_what_it_took_part_in_and_keeps_no_key_of_it(mine, sites, federated):
+    keys = list(Site(sites / "north").run_folder(federated[1].plan.hash).glob("*.key"))
+    assert {"share.key", "pairs.key", "group.key", "joint.key"} == {key.name for key in keys}  # the control
     made = counter_sign(mine, sites / "north")
     assert made.name == "north"
     assert "counter-signed" in (sites / "north" / "site.log").read_text()
+    assert not any(key.exists() for key in keys)
+    assert counter_sign(mine, sites / "north") == made  # needs none
 
 
 def test_a_site_that_never_approved(mine, sites):
     (next((sites / "north" / "approved").iterdir())).unlink()
     with pytest.raises(NotOurRunError, match="not approved"):
         counter_sign(mine, sites / "north")
+    assert list((sites / "north").glob("runs/*/share.key"))  # only with the signature
 
 
 def test_a_site_that_took_its_approval_back(mine, sites, federated):

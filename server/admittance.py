@@ -11,7 +11,7 @@ from .nodes import Nodes
 from .superlink import SuperLink
 
 
-class Gate:
+class Admittance:
     """Keeps SuperLink's registered nodes equal to the admitted members' current keys.
 
     said: what to do with a sentence for people
