@@ -21,7 +21,7 @@ from client.machine_checks import clock
 from client.membership import Membership, courier_folder
 from client.preflight import CHECKS, Preflight, first_failure
 from client.proposals import Proposals
-from client.site import Site
+from client.site import Site, approve
 from client.vault import Vault
 from common.authority import node_key_line
 from common.crypto.secret_file import write_secret
@@ -100,7 +100,7 @@ def verdicts(folder: Path, plan: object = None, records: Path | None = None) -> 
 def altered(template, site, **changes):
     """Another plan, approved here."""
     plan = template.plan.model_copy(update=changes)
-    Site(site).approve(plan)
+    approve(site, plan)
     return plan
 
 

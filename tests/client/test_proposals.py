@@ -8,7 +8,7 @@ import pytest
 
 from client import proposals as module
 from client.proposals import Proposals
-from client.site import Site
+from client.site import Site, approve
 from common.errors import NotApprovedError, ProposalError, StorageError, UnknownPlanError
 from tests import toy
 
@@ -48,7 +48,7 @@ def test_an_approval_is_the_same_file_as_a_site_always_kept(run, proposals, tmp_
     one = plan(run)
     proposals.propose(one, schema(run))
     proposals.approve(one.hash)
-    Site(tmp_path / "other").approve(one)
+    approve(tmp_path / "other", one)
     name = f"approved/{one.hash}.json"
     assert (tmp_path / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
     assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
@@ -68,7 +68,7 @@ def test_a_refused_plan_stays_refused(run, proposals):
 
 def test_an_approval_can_be_taken_back(run, proposals):
     one = plan(run)
-    Site(proposals.folder).approve(one)  # also one that was never proposed
+    approve(proposals.folder, one)  # also one that was never proposed
     assert proposals.refuse(one.hash, "we left") == one.hash
     with pytest.raises(NotApprovedError):
         Site(proposals.folder).approved(one.hash)
@@ -81,7 +81,7 @@ def test_a_crash_while_an_approval_is_taken_back_never_leaves_a_yes_after_a_no(
 ):
     """It dies at each sync in turn; whatever is left, the answer is the old one or forbids more."""
     one = plan(run)
-    Site(proposals.folder).approve(one)
+    approve(proposals.folder, one)
     calls, honest = iter(range(1, 100)), os.fsync
 
     def dying(descriptor: int) -> None:

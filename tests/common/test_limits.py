@@ -4,6 +4,7 @@ import tracemalloc
 
 import pytest
 
+from client.site import approve
 from common.continuation import Continues, Ran
 from common.contributions import layout_of
 from common.errors import BudgetExceededError, ConfigError, HeadroomError, PrivacyTargetError
@@ -129,7 +130,7 @@ def test_a_site_says_so_at_enrolment_before_anything_is_spent(tmp_path):
     )
     hostile = changed(running.plan, "measure", views=VIEWS)
     vault = running.vaults[running.plan.federation.names[0]]
-    vault.site.approve(hostile)
+    approve(vault.site.folder, hostile)
     body = Enrol(plan=hostile.to_json(), table=running.run.schema.model_dump_json().encode()).to_bytes()
     name = hostile.federation.coordinator.name
     sent = frames.sign(running.identity, Enrol.kind, hostile.hash, ENROL_STEP, name, body)
