@@ -29,7 +29,7 @@ def league(
     epsilon: Annotated[list[float] | None, typer.Option(help="May be repeated; 1 if not given.")] = None,
     delta: Annotated[float, typer.Option()] = 1e-5,
     peer: Annotated[list[str] | None, typer.Option(help="May be repeated; all if not given.")] = None,
-    ours: Annotated[bool, typer.Option(help="Play our three rows, too.")] = True,
+    ours: Annotated[bool, typer.Option(help="Play our own rows, too.")] = True,
     seed: Annotated[
         list[int] | None, typer.Option(min=0, max=2**31 - 1, help="May be repeated; 0 if not given.")
     ] = None,

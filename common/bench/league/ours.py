@@ -42,7 +42,7 @@ def play(where: str) -> None:
     schema = Schema.load(folder / "schema.toml")
     assert isinstance(schema, TableSchema)
     frame = read_table(folder / "train.csv", schema)
-    if task["system"] == "fedcgan-same-bins":
+    if task["system"].endswith("-same-bins"):
         schema = with_quantiles(schema, frame)
     config = configuration(
         frame,
@@ -54,7 +54,7 @@ def play(where: str) -> None:
         None,
         task["seed"],
     )
-    play_one = pooled if task["system"] == "fedcgan-pooled" else federated
+    play_one = pooled if task["system"].startswith("fedcgan-pooled") else federated
     drawn, notes = play_one(config, frame, schema, task["records"])
     rows = drawn.sample(n=task["records"], random_state=task["seed"])
     write_table(rows, folder / "synthetic.csv")

@@ -50,6 +50,12 @@ OURS = (
         source="the same recipe where one curator holds all records and adds the noise",
         outside="nothing: the schema's public cuts, or bins bought from its budget",
     ),
+    System(
+        name="fedcgan-pooled-same-bins",
+        title="fedcgan, pooled records and the same bins as its peers",
+        source="both at once: what peers have, one trusted curator who is told the bins",
+        outside=_BINS,
+    ),
 )
 """Played unless left out."""
 
