@@ -10,7 +10,8 @@ from common.simulation.prepare import Run
 from server.bundle_pages import page, portable_generator
 from server.bundling import Wanted, bundle
 from server.finished import finished
-from server.simulate import run_folder, simulate
+from server.run_folder import folder_of_simulation
+from server.simulate import simulate
 from tests import toy
 
 from .made import copied, evaluation, with_canary, write_evaluation
@@ -39,7 +40,7 @@ def _simulate(folder):
         release=Release(signatures=4),
     )
     simulate(settings, with_canary(), toy.SCHEMA, folder, False)
-    write_evaluation(folder, evaluation(Run.open(run_folder(folder), settings).plan))
+    write_evaluation(folder, evaluation(Run.open(folder_of_simulation(folder), settings).plan))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,7 @@ def out(shared):
 @pytest.fixture(scope="session")
 def run(out):
     """Its run folder, with all keys."""
-    return run_folder(out)
+    return folder_of_simulation(out)
 
 
 @pytest.fixture(scope="session")

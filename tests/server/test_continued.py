@@ -38,7 +38,8 @@ from server.checkpoint import Checkpoint
 from server.measured import ArrayMeasured, measured, trained_on
 from server.release import released_generator, sums_file
 from server.released import released_grouping, released_noise, released_sums
-from server.simulate import promised, run_folder, simulate
+from server.run_folder import folder_of_simulation
+from server.simulate import promised, simulate
 from tests import toy, toy_arrays
 from tests.energy import distance
 from tests.federation import LocalFederation
@@ -71,7 +72,7 @@ class Finished:
 
     def __init__(self, config, data, schema, out, before=None):
         self.out = out
-        self.run = prepare(config, data, schema, run_folder(out), before)
+        self.run = prepare(config, data, schema, folder_of_simulation(out), before)
         self.federation = LocalFederation(self.run)
         self.state = self.federation.coordinator().run()
         release_files.save_sums(out, sums_file(self.plan, schema, self.state))
@@ -83,7 +84,7 @@ class Finished:
         return self.run.plan
 
     def before(self) -> Before:
-        return Before.open(self.out, run_folder(self.out))
+        return Before.open(self.out, folder_of_simulation(self.out))
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +382,7 @@ def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
     assert report["epsilon_here"] <= config.privacy.epsilon < report["epsilon"]
     assert report["epsilon_views"]["collusion"] == pytest.approx(report["epsilon"], rel=1e-3)
     assert report["records"]["training"] > len(table.run.tables()[0])
-    Before.open(out, run_folder(out))  # a release to continue once more
+    Before.open(out, folder_of_simulation(out))  # a release to continue once more
     with pytest.raises(ConfigError, match="stays as it is"):
         simulate(config, toy.records(), toy.SCHEMA, table.out, False, earlier=table.out)
     with pytest.raises(ConfigError, match="does not continue"):
@@ -389,8 +390,10 @@ def test_simulate_continues_resumes_and_reports_both(table, waves, tmp_path):
 
 
 def test_run_continues_a_release_and_refuses_that_of_a_plan(waves, tmp_path):
-    with pytest.raises(ConfigError, match="are for simulations"):
-        cli.run(tmp_path / "plan.json", earlier=waves.out)
+    of_a_plan = ["run", str(tmp_path / "plan.json"), "--continue", str(waves.out)]
+    refused = CliRunner().invoke(cli.app, of_a_plan).exception
+    assert isinstance(refused, ConfigError)
+    assert "are for simulations" in refused.message
     settings = wave_config()
     content = json.loads(settings.model_dump_json(by_alias=True, exclude_none=True))
     (tmp_path / "more.toml").write_text(tomli_w.dumps(content))
