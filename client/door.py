@@ -116,6 +116,7 @@ class Door:
                 answer.set_result(self._reply(raw))
             except BaseException as error:
                 answer.set_exception(error)
+            del raw, answer  # else they would lie here beside the next one
 
     def _reply(self, raw: bytes) -> bytes:
         try:

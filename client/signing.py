@@ -21,7 +21,7 @@ from common.privacy.accounting import epsilon
 
 from .membership import Membership
 from .site import Site
-from .standing import remove_keys
+from .standing import keys_of, remove
 
 _SLACK, _ROUNDING = 1e-6, 1e-3  # relative; absolute: a bundle's epsilon is rounded up
 
@@ -87,7 +87,7 @@ def sign(checked: Signable) -> Signature:
     signer = Party(name=site.name, identity=site.identity.public)
     signature = Signature.make("site", signer, site.identity, manifest)
     with site.locked():
-        removed = remove_keys(site.run_folder(manifest.plan).glob("*.key*"))
+        removed = remove(keys_of(site.run_folder(manifest.plan)))
     site.log.info(
         "release %s of plan %s counter-signed, %d keys removed", manifest.hash, manifest.plan, len(removed)
     )

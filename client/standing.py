@@ -84,18 +84,24 @@ def withdraw(folder: Path, reason: str) -> list[Path]:
         _mark(folder / _WITHDRAWN, reason)
     site = Site(folder)
     with site.locked():  # a vault in the middle of a message writes no key after this
-        removed = remove_keys(keys_of_runs(folder))
+        removed = remove(keys_of_runs(folder))
     note(folder, SiteActs(state="withdrawn"))
     site.log.info("withdrawn by the steward, %d keys removed: %r", len(removed), reason)
     return removed
 
 
 def keys_of_runs(folder: Path) -> list[Path]:
-    """The files that ``withdraw`` removes; also HASH/piece.key.new, which a crash can leave."""
-    return sorted(folder.glob("runs/*/*.key*")) + sorted(folder.glob("rehearsals/*/*.key*"))
+    """The files that ``withdraw`` removes."""
+    runs = [*sorted(folder.glob("runs/*")), *sorted(folder.glob("rehearsals/*"))]
+    return [key for run in runs for key in keys_of(run)]
 
 
-def remove_keys(paths: Iterable[Path]) -> list[Path]:
+def keys_of(run: Path) -> list[Path]:
+    """The keys in the folder of a run; also piece.key.new, which a crash can leave."""
+    return sorted(run.glob("*.key*"))
+
+
+def remove(paths: Iterable[Path]) -> list[Path]:
     """Unlink these files, durably: not from the disk's blocks. Returns them."""
     removed = []
     for path in paths:

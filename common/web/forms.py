@@ -36,6 +36,13 @@ class Form(Mapping[str, str]):
         return [value for one, value in self._pairs if one == name]
 
 
+def whole_number(text: str | None, digits: int = 6) -> int | None:
+    """What a field or an address says, if it is a whole number of at most so many digits."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= digits):
+        return None
+    return int(text)
+
+
 async def read_form(request: Request) -> Form:
     """The body as a form. Raises RefusalError if it is longer than ``MOST_BYTES``, or no form."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != TYPE:

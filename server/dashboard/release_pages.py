@@ -18,6 +18,7 @@ from common.bundle.words import attention, not_proven, proven
 from common.errors import FedcganError, GateFailedError
 from common.web.answers import document, file_name
 from common.web.application import Form, see_other
+from common.web.forms import whole_number
 
 from .commands import Command
 from .desk import Desk
@@ -97,7 +98,7 @@ def add(desk: Desk) -> None:
         from ..countersigning import add as add_signatures
 
         run = _finished(desk, request.path_params["key"])
-        path = _bundle(desk, run.key, _number(request.path_params["number"]))
+        path = _bundle(desk, run.key, whole_number(request.path_params["number"]))
         with tempfile.TemporaryDirectory(prefix="fedcgan-") as folder:
             file = Path(folder) / "pasted.signature.json"
             file.write_text(form.get("signature", "").strip(), "utf-8")  # its one form has no end of line
@@ -129,14 +130,9 @@ def _finished(desk: Desk, key: str) -> Run:
     return run
 
 
-def _number(text: str) -> int:
-    """Of a bundle; -1, which none has, of what is no number."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else -1
-
-
-def _bundle(desk: Desk, key: str, number: int) -> Path:
+def _bundle(desk: Desk, key: str, number: int | None) -> Path:
     bundles = _finished(desk, key).place.bundles
-    if not 0 <= number < len(bundles):
+    if number is None or not 0 <= number < len(bundles):
         raise HTTPException(404)
     return bundles[number]
 

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from common.errors import FedcganError
 from common.web import live
+from common.web.forms import whole_number
 
 from . import journey, lights, samples
 from .desk import Desk
@@ -21,7 +22,7 @@ from .runs import Run
 def run_page(desk: Desk, request: Request, run: Run, error: FedcganError | None = None) -> Response:
     """The page of a run. ?look=N shows an earlier look at the generator."""
     parts = desk.parts(run).now(request)
-    place = _place(request.query_params.get("look"))
+    place = whole_number(request.query_params.get("look"))
     shown = parts["shown"]
     if place is not None:
         with run.lock:
@@ -71,7 +72,7 @@ def add(desk: Desk) -> None:
     def looked(request: Request, key: str) -> Response:
         run = desk.runs.get(key)
         with run.lock:
-            look = samples.look(run, _place(request.query_params.get("look")))
+            look = samples.look(run, whole_number(request.query_params.get("look")))
         return web.fragment(request, "looked.html.j2", run=run, look=look, following=False)
 
     @web.get("/runs/{key}/samples/{place}")
@@ -94,7 +95,3 @@ def add(desk: Desk) -> None:
 
 def _actions(desk: Desk, run: Run) -> dict[str, Any]:
     return {"run": run, "job": desk.jobs.get(run.key), "playground": desk.playground(run)}
-
-
-def _place(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 7 else None

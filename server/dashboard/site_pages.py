@@ -16,6 +16,7 @@ from common.errors import ConfigError, FedcganError
 from common.join_reply import JoinReply
 from common.web.answers import download
 from common.web.application import Form, see_other
+from common.web.forms import whole_number
 
 from . import journey
 from .connections import Connections
@@ -164,6 +165,7 @@ def _site(desk: Desk, connections: Connections, kits: Kits, name: str) -> dict[s
 
 
 def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= _MOST_DAYS):
+    days = whole_number(text)
+    if days is None or not 1 <= days <= _MOST_DAYS:
         raise ConfigError(f"a kit can be answered for 1 to {_MOST_DAYS} days", hint=f"{_DAYS} is usual")
-    return int(text)
+    return days

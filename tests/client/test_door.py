@@ -480,3 +480,14 @@ def test_all_messages_are_answered_by_one_thread(template, site):
     for caller in callers:
         caller.join(60)
     assert len(threads) == 1
+
+
+def test_a_message_that_was_answered_is_not_kept_beside_the_next(site):
+    path, size = opened(site), 8 << 20
+    ask(path, b"x")
+    tracemalloc.start()
+    try:
+        ask(path, bytes(size))
+        wait(lambda: tracemalloc.get_traced_memory()[0] < size // 2, "the end of the message")
+    finally:
+        tracemalloc.stop()

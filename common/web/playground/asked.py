@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 
 from ...sampler.columns import Category, Column
 from ...sampler.errors import RequestError
+from ..forms import whole_number
 
 IS, LOW, HIGH = "is:", "low:", "high:"
 """Prefixes of a column's name: a category's value, the ends of a range."""
@@ -56,6 +57,7 @@ def _whole(text: str, what: str, usual: int, low: int, high: int) -> int:
     text = text.strip()
     if not text:
         return usual
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high):
+    number = whole_number(text, digits=12)
+    if number is None or not low <= number <= high:
         raise RequestError(f"{what} is not understood", hint=f"a whole number from {low:,} to {high:,}")
-    return int(text)
+    return number
